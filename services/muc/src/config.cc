@@ -5,6 +5,13 @@
 
 namespace rookery::muc {
 
+namespace {
+
+/// What an occupant with one device takes of a room's memory, about.
+constexpr std::int64_t kLeastBytesOfOccupant = 2'048;
+
+}  // namespace
+
 void Config::Bind(config::Schema& schema) {
   schema.Bind("domains", &settings.domains,
               "virtual hosts that this cluster serves: rooms invite and tell their accounts only");
@@ -14,9 +21,11 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("rooms.max-per-user", &settings.max_rooms_per_user,
               "rooms that one account may have made, as long as there are these; 0: any number", 0,
               1'000'000);
-  schema.Bind("rooms.max-bytes", &settings.max_room_bytes,
-              "bytes that one room takes in memory, about: nobody enters one that takes more", 1 << 20,
-              std::int64_t{1} << 30);
+  schema.Bind(
+      "rooms.max-bytes", &settings.max_room_bytes,
+      "bytes that one room takes in memory, about: nobody enters one that takes more but its admins and "
+      "owners, who have an eighth as much besides",
+      1 << 20, std::int64_t{1} << 30);
   schema.Bind(
       "rooms.max-memory-bytes", &settings.max_memory_bytes,
       "bytes that all rooms of one process take in memory, about: those that were used least recently "
@@ -69,11 +78,18 @@ void Config::Bind(config::Schema& schema) {
               "wrong passwords of one account for a room in `rooms.changes-period`; beyond it, and beyond "
               "ten times as many of all, passwords are not looked at",
               1, 100'000);
+  schema.Bind("rooms.max-stanzas", &settings.max_stanzas,
+              "stanzas of one account to a room that others hear of (messages, presence, requests to "
+              "occupants) in `rooms.changes-period`; 0: any number",
+              0, 10'000'000);
   schema.Bind("rooms.changes-period", &settings.changes_period, "see `rooms.max-changes`");
   schema.Bind("rooms.quiet-above", &settings.quiet_above,
-              "a room with more occupants shows the presence of moderators only, unless its owner has said "
-              "otherwise; 0: never",
+              "a room with more occupants shows those who come then only if they are moderators, unless its "
+              "owner has chosen whose presence is shown; 0: never",
               0, 100'000);
+  schema.Bind("rooms.archive", &settings.archives_all,
+              "whether messages go to the archive of every room; else only to that of a room which its owner "
+              "has made a logged one, as its occupants are told");
   member.Bind(schema);
   pg.Bind(schema);
 }
@@ -97,6 +113,9 @@ void Config::Validate(config::Problems& problems) {
   }
   if (settings.history_messages > settings.max_history_messages)
     problems.Add("rooms.history", "must not be more than rooms.max-history");
+  if (settings.max_room_bytes / kLeastBytesOfOccupant < settings.max_occupants)
+    problems.Add("rooms.max-bytes", "must be at least " + std::to_string(kLeastBytesOfOccupant) +
+                                        " for each of rooms.max-occupants");
   member.Validate(problems);
   pg.Validate(problems);
 }

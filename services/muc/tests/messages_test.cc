@@ -160,6 +160,7 @@ TEST_F(MessagesTest, PassAsTheyCame) {
 
 // XEP-0313 section 5.1.2; appendix D of the feature list.
 TEST_F(MessagesTest, AreArchivedWhereTheRoomIsLogged) {
+  settings().archives_all = false;
   Groupchat(kHag, "<body>hi</body>");
   EXPECT_THAT(outcome().archived, IsEmpty());
   config().set_is_logged(true);
@@ -170,6 +171,18 @@ TEST_F(MessagesTest, AreArchivedWhereTheRoomIsLogged) {
   EXPECT_EQ(archived.archive_id(), NewestId());
   EXPECT_EQ(archived.received_at_ms(), driver_.now_ms());
   EXPECT_EQ(archived.stanza().SerializeAsString(), outcome().said[0].stanza.SerializeAsString());
+}
+
+// `muc#roomconfig_enablelogging` makes a public log (section 7.2.12); an archive for those who may enter is
+// the operator's.
+TEST_F(MessagesTest, AreArchivedInEveryRoomOrInLoggedOnes) {
+  for (const bool archives_all : {true, false})
+    for (const bool is_logged : {true, false}) {
+      settings().archives_all = archives_all;
+      config().set_is_logged(is_logged);
+      Groupchat(kHag, "<body>hi</body>");
+      EXPECT_EQ(outcome().archived.size(), archives_all || is_logged ? 1u : 0u) << archives_all << is_logged;
+    }
 }
 
 TEST_F(MessagesTest, AreArchivedByWhatIsInThem) {
@@ -201,7 +214,8 @@ TEST_F(MessagesTest, AreArchivedByWhatIsInThem) {
     const Said said = Groupchat(kHag, payload);
     ASSERT_THAT(said, SizeIs(3)) << payload;
     EXPECT_EQ(outcome().archived.size(), is_archived ? 1u : 0u) << payload;
-    EXPECT_EQ(CountOf(said[0], "<stanza-id "), is_archived ? 1 : 0) << payload;
+    const bool has_text = payload.find("<body>") != std::string::npos;
+    EXPECT_EQ(CountOf(said[0], "<stanza-id "), is_archived || has_text ? 1 : 0) << payload;
   }
 }
 

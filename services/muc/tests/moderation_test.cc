@@ -77,6 +77,7 @@ TEST_F(ModerationTest, AnAuthorsRetractionIsArchived) {
 TEST_F(ModerationTest, OfARoomThatIsNotLoggedTheArchiveHearsTheRetractionAlone) {
   const std::string id = Say(kHag);
   config().set_is_logged(false);
+  settings().archives_all = false;
   Retract(kHag, id);
   ASSERT_THAT(outcome().archived, SizeIs(1));
   EXPECT_EQ(outcome().archived[0].stanza().payload(),
@@ -184,6 +185,7 @@ TEST_F(ModerationTest, AModeratorsRequestLeavesATombstone) {
 }
 
 TEST_F(ModerationTest, TheArchiveHearsOfModerationWhetherOrNotTheRoomIsLogged) {
+  settings().archives_all = false;
   for (const bool is_logged : {true, false}) {
     config().set_is_logged(is_logged);
     const std::string id = Say(kHag);
@@ -205,6 +207,27 @@ TEST_F(ModerationTest, AModeratorsRequestForWhatIsNotRememberedGoesToTheArchive)
   EXPECT_THAT(Moderate(kCrone, id), SizeIs(4));
   EXPECT_THAT(outcome().archived, SizeIs(1));
   EXPECT_THAT(History(), ElementsAre(HasSubstr("<body>newer</body>")));
+}
+
+// XEP-0425 section 3: "The MUC will append a stanza ID to the message before relaying it".
+TEST_F(ModerationTest, WhatAsksNotToBeKeptIsModeratedAllTheSame) {
+  for (const std::string_view hint : {"no-store", "no-permanent-store"})
+    for (const std::string_view text : {"<body>secret</body>", "<encrypted xmlns='urn:xmpp:omemo:2'/>"}) {
+      const Said message =
+          Groupchat(kHag, std::string(text) + "<" + std::string(hint) + " xmlns='urn:xmpp:hints'/>");
+      const std::string id = NewestIdText();
+      EXPECT_THAT(message, Each(HasSubstr("<stanza-id xmlns=\"urn:xmpp:sid:0\" id=\"" + id + "\" by=\"" +
+                                          kRoom + "\"/>")))
+          << hint;
+      EXPECT_THAT(outcome().archived, IsEmpty()) << hint;
+      EXPECT_THAT(History(), IsEmpty()) << hint;
+      const Said said = Moderate(kCrone, id);
+      ASSERT_THAT(said, SizeIs(4)) << hint;
+      EXPECT_THAT(said[0],
+                  HasSubstr("<retract xmlns=\"urn:xmpp:message-retract:1\" id=\"" + id + "\"><moderated "));
+      // Its own author retracts it, too.
+      EXPECT_THAT(Groupchat(kHag, RetractOf(id)), SizeIs(3)) << hint;
+    }
 }
 
 // XEP-0425 section 3.2, "The MUC responds with an error stanza".

@@ -371,6 +371,33 @@ TEST_F(Ownership, WhosePresenceIsNotBroadcastAnyMoreGoesForOthers) {
                                                 HasSubstr("type=\"unavailable\""))));
 }
 
+// rooms.quiet-above.
+TEST_F(Ownership, ACrowdShowsWhomAnOwnerHasChosen) {
+  driver_.settings().quiet_above = 2;
+  driver_.room().ChangeKnown("Polo")->set_is_shown(false);
+  const auto shown = [&] {
+    const std::string form = OwnerGet(kOwner).front();
+    const std::size_t at = form.find("muc#roomconfig_presencebroadcast");
+    const std::size_t values = form.find("<value>", at);
+    return form.substr(values, form.find("<option", at) - values);
+  };
+  const std::uint32_t everybody = config().presence_broadcast();
+  EXPECT_EQ(shown(), "<value>moderator</value>");
+  // Who leaves it as it is shown has chosen nothing.
+  EXPECT_THAT(To(Submit(Field("muc#roomconfig_presencebroadcast", {"moderator"})), kMember), IsEmpty());
+  EXPECT_EQ(config().presence_broadcast(), everybody);
+  EXPECT_FALSE(driver_.room().FindNick("Polo")->is_shown());
+  const Said said =
+      Submit(Field("muc#roomconfig_presencebroadcast", {"moderator", "participant", "visitor"}));
+  EXPECT_THAT(To(said, kMember), Contains(AllOf(HasSubstr("from=\"coven@conference.example.org/Polo\""),
+                                                HasSubstr("role=\"participant\""))));
+  EXPECT_EQ(shown(), "<value>moderator</value><value>participant</value><value>visitor</value>");
+  driver_.Apply(
+      "<presence from='hecate@example.org/broom' to='coven@conference.example.org/hecate'>"
+      "<x xmlns='http://jabber.org/protocol/muc'/></presence>");
+  EXPECT_TRUE(driver_.room().FindNick("hecate")->is_shown());
+}
+
 TEST_F(Ownership, ATemporaryRoomThatNobodyIsInIsGone) {
   for (const char* nick : {"firstwitch", "secondwitch", "thirdwitch", "Bard", "Polo"})
     driver_.room().RemoveOccupant(nick);

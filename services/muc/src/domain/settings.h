@@ -28,8 +28,8 @@ struct Settings {
   /// so (XEP-0045 section 7.2.18 since 1.32).
   bool admits_groupchat_1 = false;
   /// The most that a room may take in memory (Room::bytes): nobody enters one that takes more, and it
-  /// remembers nobody more.
-  std::int64_t max_room_bytes = std::int64_t{16} << 20;
+  /// remembers nobody more. Those who administer it have an eighth as much besides.
+  std::int64_t max_room_bytes = std::int64_t{64} << 20;
   /// The limit for all rooms in memory. Those that were used least recently are forgotten first; while there
   /// are too many that are in use, no others are loaded.
   std::int64_t max_memory_bytes = std::int64_t{512} << 20;
@@ -69,10 +69,14 @@ struct Settings {
   std::int64_t max_nicks_per_account = 5;
   /// Changes of nick, and joins, of one account in `changes_period`; 0: any number.
   std::int64_t max_changes = 20;
+  /// Stanzas of one account to a room in `changes_period` that others hear of; 0: any number.
+  std::int64_t max_stanzas = 600;
   std::chrono::milliseconds changes_period{60'000};
-  /// A room with more occupants shows the presence of moderators only, unless its owner has said otherwise;
-  /// 0: never.
-  std::int64_t quiet_above = 0;
+  /// A room with more occupants shows the presence of moderators only, and of those who were shown before,
+  /// unless its owner has said otherwise; 0: never.
+  std::int64_t quiet_above = 2'000;
+  /// Whether what is said in any room goes to the room's archive; else in rooms that are logged only.
+  bool archives_all = true;
   /// XEP-0421: occupant ids are keyed by it. 32 bytes, the same for ever.
   std::string occupant_id_key;
   /// The version of the software, as XEP-0092 tells it.

@@ -196,6 +196,7 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   RaiseAffiliationVersion(room, jid);
   v1::Affiliated& entry = room.ChangeAffiliated(jid);
   entry.set_affiliation(affiliation);
+  entry.set_is_without_voice(false);
   // The reason is shown with the list of bans.
   const bool is_outcast = affiliation == v1::AFFILIATION_OUTCAST;
   entry.set_reason(is_outcast ? reason : std::string());
@@ -245,8 +246,7 @@ void SetRole(Turn& turn, std::string_view nick, v1::Role role, const std::string
 }
 
 std::optional<xmpp::ErrorCondition> RefusalOfMore(const Turn& turn, std::int64_t added, std::size_t bytes) {
-  const auto most = static_cast<std::size_t>(turn.settings.max_room_bytes);
-  if ((added > 0 || bytes > 0) && turn.room.bytes() + bytes > most)
+  if ((added > 0 || bytes > 0) && turn.room.bytes() + bytes > turn.max_bytes())
     return xmpp::ErrorCondition::kResourceConstraint;
   const auto& affiliations = turn.room.affiliations();
   return RefusalOf(turn, added, [&] {

@@ -276,7 +276,7 @@ constexpr ConfigField kFields[] = {
     Number<&Config::slow_mode_seconds, &Config::set_slow_mode_seconds, MostSlowMode>(
         "muc#roomconfig_slow_mode_duration", "Seconds between two messages of one person"),
     Boolean<&Config::is_logged, &Config::set_is_logged>("muc#roomconfig_enablelogging",
-                                                        "Keep the discussion in an archive?"),
+                                                        "Is there a public log of the discussion?"),
     Boolean<&Config::forwards_mentions, &Config::set_forwards_mentions>(
         "muc#roomconfig_forwardmentions", "Send mentions to members who are absent?"),
     {"muc#roominfo_contactjid", "jid-multi", "Addresses to turn to", WriteContacts, ReadContacts},
@@ -341,6 +341,13 @@ void AddPeople(const Room& room, v1::Affiliation affiliation, std::string_view v
   form.Add(var, "jid-multi", label).values = std::move(people);
 }
 
+/// Says whose presence is shown now: an owner who leaves that as it is has chosen nothing.
+v1::RoomConfig ConfigToShow(const Turn& turn) {
+  v1::RoomConfig config = turn.room.config();
+  config.set_presence_broadcast(BroadcastRolesNow(turn));
+  return config;
+}
+
 }  // namespace
 
 FormRefusal TooManyPeople() {
@@ -348,7 +355,7 @@ FormRefusal TooManyPeople() {
 }
 
 xmpp::Form ConfigFormOf(const Turn& turn) {
-  const v1::RoomConfig& config = turn.room.config();
+  const v1::RoomConfig config = ConfigToShow(turn);
   xmpp::Form form{.type = "form",
                   .title = "Configuration of " + turn.room.jid(),
                   .instructions = turn.room.state().is_locked()
@@ -371,11 +378,16 @@ std::optional<FormRefusal> ReadConfig(const Turn& turn, const xmpp::Form& form, 
     return FormRefusal{ErrorCondition::kBadRequest, "Not the form of this room."};
   // Before any of them is looked at.
   if (HasTooMany(turn, form, kOwners) || HasTooMany(turn, form, kAdmins)) return TooManyPeople();
-  change.config = turn.room.config();
+  change.config = ConfigToShow(turn);
   for (const ConfigField& field : kFields) {
     const FormField* submitted = form.Find(field.var);
     if (submitted != nullptr && !field.read(turn.settings, *submitted, change.config))
       return NotAcceptable(field.var);
+  }
+  if (change.config.presence_broadcast() == BroadcastRolesNow(turn)) {
+    change.config.set_presence_broadcast(turn.room.config().presence_broadcast());
+  } else {
+    change.config.set_has_chosen_presence_broadcast(true);
   }
   if (!ReadPassword(form, change.config)) return NotAcceptable(kSecret);
   if (!ReadPeople(form, kOwners, turn.room, change.owners)) return NotAcceptable(kOwners);

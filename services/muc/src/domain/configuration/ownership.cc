@@ -122,7 +122,8 @@ void Apply(Turn& turn, const ConfigChange& change, const AffiliationChanges& cha
   // One that nobody is in is not kept for nobody.
   if (room.exists() && !change.config.is_persistent() && room.occupants().empty()) room.Destroy();
   if (!room.exists()) return;
-  if (change.config.presence_broadcast() != before.presence_broadcast())
+  if (change.config.presence_broadcast() != before.presence_broadcast() ||
+      change.config.has_chosen_presence_broadcast() != before.has_chosen_presence_broadcast())
     Begin(turn, v1::Unfinished::KIND_BROADCAST);
   // Section 7.2.3: of those who are in, too.
   if (change.config.whois() == v1::AUDIENCE_ANYONE && before.whois() != v1::AUDIENCE_ANYONE)

@@ -68,6 +68,10 @@ xmpp::Stanza FromHistory(const Turn& turn, const v1::PastMessage& past, std::str
   return message;
 }
 
+bool HasText(const xmpp::Stanza& message) {
+  return (message.traits() & (STANZA_TRAIT_BODY | STANZA_TRAIT_ENCRYPTED)) != 0;
+}
+
 }  // namespace
 
 bool BelongsInArchive(const xmpp::Stanza& message) {
@@ -82,22 +86,25 @@ bool BelongsInArchive(const xmpp::Stanza& message) {
 }
 
 bool BelongsInHistory(const xmpp::Stanza& message) {
-  return (message.traits() & kNotKept) == 0 &&
-         (message.traits() & (STANZA_TRAIT_BODY | STANZA_TRAIT_ENCRYPTED)) != 0;
+  return (message.traits() & kNotKept) == 0 && HasText(message);
 }
+
+bool IsArchived(const Turn& turn) { return turn.settings.archives_all || turn.room.config().is_logged(); }
 
 v1::PastMessage SayToAll(Turn& turn, xmpp::Stanza message, std::string_view sender) {
   v1::PastMessage past;
   past.set_received_at_ms(turn.now_ms);
   past.set_sender(std::string(sender));
-  if (BelongsInArchive(message)) {
+  const bool is_for_archive = BelongsInArchive(message);
+  // Hints of XEP-0334 withdraw no text from moderators, who name it by its id (XEP-0425 section 3).
+  if (is_for_archive || HasText(message)) {
     // Record 0 has an id, too.
     past.set_archive_id(turn.room.TakeArchiveId(static_cast<std::uint64_t>(turn.offset) + 1));
     AddArchiveId(message, turn.room.jid(), past.archive_id());
   }
   *past.mutable_stanza() = std::move(message);
   turn.outcome.SendToAll(past.stanza(), turn.room.everyone());
-  if (past.archive_id() != 0 && turn.room.config().is_logged()) turn.outcome.archived.push_back(past);
+  if (is_for_archive && IsArchived(turn)) turn.outcome.archived.push_back(past);
   return past;
 }
 

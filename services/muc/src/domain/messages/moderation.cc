@@ -137,7 +137,7 @@ xmpp::Stanza MakeModeration(const Room& room, const Request& request, const v1::
   return message;
 }
 
-/// Leaves of a retraction what the archive of a room that is not logged has to know, and nothing else.
+/// Leaves of a retraction what the archive has to know that gets nothing of what is said, and nothing else.
 v1::PastMessage RetractionAlone(const v1::PastMessage& said) {
   v1::PastMessage alone = said;
   xmpp::Stanza& message = *alone.mutable_stanza();
@@ -169,7 +169,7 @@ bool MayRetract(const Turn& turn, std::uint64_t archive_id) {
 void OnRetracted(Turn& turn, std::uint64_t archive_id, const v1::PastMessage& said) {
   const std::string own_id = std::to_string(said.archive_id());
   Bury(turn, archive_id, MakeRetracted(turn, said.stanza().id().empty() ? own_id : said.stanza().id()));
-  if (!turn.room.config().is_logged()) turn.outcome.archived.push_back(RetractionAlone(said));
+  if (!IsArchived(turn)) turn.outcome.archived.push_back(RetractionAlone(said));
 }
 
 void OnModerate(Turn& turn) {
@@ -186,7 +186,7 @@ void OnModerate(Turn& turn) {
   Bury(turn, request->archive_id, retracted);
   const v1::PastMessage said =
       SayToAll(turn, MakeModeration(turn.room, *request, *moderator, id), turn.sender());
-  if (!turn.room.config().is_logged()) turn.outcome.archived.push_back(said);
+  if (!IsArchived(turn)) turn.outcome.archived.push_back(said);
   turn.Answer();
 }
 

@@ -10,7 +10,7 @@ namespace rookery::muc {
 // A message to all is retracted by its author (XEP-0424) or by a moderator (XEP-0425), named by the id that
 // the room's archive gave it. Where the room remembers it, a tombstone takes its place there; if it has set
 // the subject, there is none any more. Older ones only the archive has, so that it is told of each
-// retraction, even where the room is not logged any more: as a message with <retract id/> among what is
+// retraction, even where the room is not archived any more: as a message with <retract id/> among what is
 // archived. If that is from the room itself, it is a moderator's and holds for every message; else it holds
 // for messages with the same occupant id only.
 

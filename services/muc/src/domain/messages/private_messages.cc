@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "domain/room/occupant_message.h"
+#include "domain/room/pace.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::muc {
@@ -38,7 +39,7 @@ void OnPrivateMessage(Turn& turn) {
   if (!MaySendPrivately(turn.room.config(), sender->role())) return turn.Refuse(ErrorCondition::kForbidden);
   const v1::Occupant* recipient = turn.room.FindNick(turn.nick());
   if (recipient == nullptr) return turn.Refuse(ErrorCondition::kItemNotFound);
-  if (RefuseIfTooLarge(turn)) return;
+  if (RefuseIfTooLarge(turn) || RefuseIfTooFast(turn)) return;
 
   xmpp::Stanza message = MessageFrom(turn, *sender);
   // RFC 6121 section 5.2.2: any other type is as good as none.

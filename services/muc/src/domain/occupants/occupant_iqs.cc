@@ -7,6 +7,7 @@
 
 #include "domain/messages/relayed_ids.h"
 #include "domain/occupants/presence.h"
+#include "domain/room/pace.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
 #include "rookery/xmpp/stanza_limits.h"
@@ -66,6 +67,7 @@ void OnRequestToOccupant(Turn& turn) {
   if (is_self_ping) return turn.Answer();
   const v1::Occupant* asked = turn.room.FindNick(turn.nick());
   if (asked == nullptr) return turn.Refuse(ErrorCondition::kItemNotFound);
+  if (RefuseIfTooFast(turn)) return;
 
   const std::string_view answerer = Room::AccountOf(*asked);
   xmpp::Stanza request = iq;

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "domain/occupants/hat_list.h"
 #include "domain/occupants/nicks.h"
+#include "domain/occupants/voice.h"
 #include "domain/room/occupant_message.h"
 #include "rookery/base/scram.h"
 #include "rookery/xmpp/element.h"
@@ -180,17 +181,16 @@ bool IsDone(const Deed& deed) {
 /// With what the operator has set for crowds. Occupants who were shown before there was one stay so: nobody
 /// comes and goes with those who are around the bound.
 bool IsBroadcastNow(const Turn& turn, const v1::Occupant& occupant) {
-  if (!IsBroadcast(turn.room, occupant.role())) return false;
-  const std::int64_t quiet_above = turn.settings.quiet_above;
-  const bool is_crowded =
-      quiet_above > 0 && turn.room.occupants().size() > static_cast<std::size_t>(quiet_above);
-  return !is_crowded || occupant.is_shown() || IsModerator(occupant);
+  const std::uint32_t role = 1u << occupant.role();
+  return IsBroadcast(turn.room, occupant.role()) &&
+         (occupant.is_shown() || (BroadcastRolesNow(turn) & role) != 0);
 }
 
 /// Nobody is told. A temporary room that is empty then is no more. Gives who has gone.
-v1::Occupant TakeOut(Turn& turn, const v1::Occupant& occupant) {
+v1::Occupant TakeOut(Turn& turn, const v1::Occupant& occupant, bool is_kicked) {
   Room& room = turn.room;
   KeepChangesOf(turn, occupant);
+  KeepVoiceOf(turn, occupant, is_kicked);
   v1::Occupant gone = room.RemoveOccupant(std::string(occupant.nick()));
   const bool is_temporary = !room.config().is_persistent() || room.state().is_locked();
   if (is_temporary && room.occupants().empty()) room.Destroy();
@@ -233,6 +233,15 @@ bool SeesAddresses(const Room& room, const v1::Occupant& viewer) {
 
 bool IsBroadcast(const Room& room, v1::Role role) {
   return (room.config().presence_broadcast() & (1u << role)) != 0;
+}
+
+std::uint32_t BroadcastRolesNow(const Turn& turn) {
+  const v1::RoomConfig& config = turn.room.config();
+  const std::int64_t quiet_above = turn.settings.quiet_above;
+  const bool is_crowded =
+      quiet_above > 0 && turn.room.occupants().size() > static_cast<std::size_t>(quiet_above);
+  if (!is_crowded || config.has_chosen_presence_broadcast()) return config.presence_broadcast();
+  return config.presence_broadcast() & (1u << v1::ROLE_MODERATOR);
 }
 
 const v1::OccupantSession& ShownSession(const v1::Occupant& occupant) {
@@ -364,7 +373,9 @@ v1::Occupant Expel(Turn& turn, const v1::Occupant& occupant, Exit exit) {
   }
   for (const v1::OccupantSession& session : occupant.sessions())
     TellSelfGone(turn, occupant, session.jid(), exit);
-  return TakeOut(turn, occupant);
+  const auto& statuses = exit.statuses;
+  const bool is_kicked = std::find(statuses.begin(), statuses.end(), Status::kKicked) != statuses.end();
+  return TakeOut(turn, occupant, is_kicked);
 }
 
 void RemoveOccupants(Turn& turn, const std::vector<std::string>& nicks, const Exit& exit,
@@ -384,7 +395,7 @@ void RemoveOccupants(Turn& turn, const std::vector<std::string>& nicks, const Ex
   }
   for (const std::string& nick : nicks) {
     if (!room.exists()) return;
-    TakeOut(turn, *room.FindNick(nick));
+    TakeOut(turn, *room.FindNick(nick), false);
   }
 }
 

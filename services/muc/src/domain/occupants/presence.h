@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -44,6 +45,9 @@ struct Deed {
 bool SeesAddresses(const Room& room, const v1::Occupant& viewer);
 /// Whether the presence of somebody with this role is broadcast (muc#roomconfig_presencebroadcast).
 bool IsBroadcast(const Room& room, v1::Role role);
+/// The roles of those who are shown to others if they enter now: in a crowd moderators only, unless an owner
+/// has chosen them (`settings.quiet_above`). Bits by Role.
+std::uint32_t BroadcastRolesNow(const Turn& turn);
 /// Which of an occupant's sessions others hear of: they are told one presence for each nick, as of one with
 /// several resources most clients take the last for the only one. The most available one, and among equals
 /// the one that came first, so that nothing changes for others when a second device enters. The occupant

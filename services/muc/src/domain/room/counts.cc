@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace rookery::muc {
 
 namespace {
 
-constexpr Counted kAll[] = {Counted::kChanges, Counted::kRequests, Counted::kRefusals};
+constexpr Counted kAll[] = {Counted::kChanges, Counted::kRequests, Counted::kRefusals, Counted::kStanzas};
 
 struct Span {
   std::int64_t since_ms;
@@ -22,6 +23,8 @@ Span SpanOf(const v1::Occupant& occupant, Counted what) {
       return {occupant.requests_since_ms(), occupant.requests()};
     case Counted::kRefusals:
       return {occupant.refusals_since_ms(), occupant.refusals()};
+    case Counted::kStanzas:
+      return {occupant.stanzas_since_ms(), occupant.stanzas()};
   }
   return {};
 }
@@ -34,6 +37,8 @@ Span SpanOf(const v1::RecentChanges& kept, Counted what) {
       return {kept.requests_since_ms(), kept.requests()};
     case Counted::kRefusals:
       return {kept.refusals_since_ms(), kept.refusals()};
+    case Counted::kStanzas:
+      return {kept.stanzas_since_ms(), kept.stanzas()};
   }
   return {};
 }
@@ -49,6 +54,9 @@ void Set(v1::Occupant& occupant, Counted what, Span span) {
     case Counted::kRefusals:
       occupant.set_refusals_since_ms(span.since_ms);
       return occupant.set_refusals(span.count);
+    case Counted::kStanzas:
+      occupant.set_stanzas_since_ms(span.since_ms);
+      return occupant.set_stanzas(span.count);
   }
 }
 
@@ -63,6 +71,9 @@ void Set(v1::RecentChanges& kept, Counted what, Span span) {
     case Counted::kRefusals:
       kept.set_refusals_since_ms(span.since_ms);
       return kept.set_refusals(span.count);
+    case Counted::kStanzas:
+      kept.set_stanzas_since_ms(span.since_ms);
+      return kept.set_stanzas(span.count);
   }
 }
 
@@ -153,11 +164,29 @@ void Count::Add(Turn& turn, std::int64_t more) const {
   Set(occupant, what_, span);
 }
 
+bool CountStanza(Turn& turn, std::string_view bare, std::int64_t most) {
+  // What was kept of it while it was out it has again since it entered (Count::Add).
+  Span span{turn.now_ms, 0};
+  const std::vector<const v1::Occupant*> occupants = turn.room.FindAccount(bare);
+  for (const v1::Occupant* occupant : occupants) {
+    const Span known = SpanOf(*occupant, Counted::kStanzas);
+    if (IsRunning(turn, known) && known.count > span.count) span = known;
+  }
+  if (occupants.empty() || span.count >= most) return false;
+  ++span.count;
+  Set(*turn.room.ChangeKnown(occupants.front()->nick()), Counted::kStanzas, span);
+  return true;
+}
+
 void KeepChangesOf(Turn& turn, const v1::Occupant& occupant) {
   const std::string bare(Room::AccountOf(occupant));
   v1::RecentChanges known = KnownOf(turn, bare);
   if (!Matters(turn, known)) return;
   (void)TakeKept(turn, bare);
+  for (const v1::Occupant* other : turn.room.FindAccount(bare)) {
+    if (other->nick() == occupant.nick()) continue;
+    return Merge(turn, *turn.room.ChangeKnown(other->nick()), known);
+  }
   PutKept(turn, std::move(known));
 }
 

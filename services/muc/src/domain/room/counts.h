@@ -20,6 +20,8 @@ enum class Counted : std::uint8_t {
   kRequests,
   /// Wrong passwords.
   kRefusals,
+  /// Stanzas that others hear of.
+  kStanzas,
 };
 
 /// How often an account (bare JID) has done something in the period that runs: with all of its nicks
@@ -40,7 +42,12 @@ class Count {
   std::uint32_t value_ = 0;
 };
 
-/// Keeps what is counted of an occupant who goes, while it matters: who comes back does not begin anew.
+/// Counts one more stanza that others hear of. False: the account, which is in, has had `most` of them in the
+/// period that runs. As Count does, but without a look at those who are not in: it is done for each message.
+bool CountStanza(Turn& turn, std::string_view bare, std::int64_t most);
+
+/// Keeps what is counted of an occupant who goes, while it matters: who comes back, or has another nick in
+/// the room, does not begin anew.
 inline constexpr int kMaxKeptChanges = 256;
 void KeepChangesOf(Turn& turn, const v1::Occupant& occupant);
 

@@ -38,6 +38,13 @@ bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant) {
   return true;
 }
 
+bool RefuseIfTooFast(Turn& turn) {
+  const std::int64_t most = turn.settings.max_stanzas;
+  if (most <= 0 || CountStanza(turn, turn.sender(), most)) return false;
+  turn.Refuse(xmpp::ErrorCondition::kPolicyViolation, "Too much at a time", xmpp::ErrorType::kWait);
+  return true;
+}
+
 bool CountRequests(Turn& turn, std::int64_t requests) {
   const Count count(turn, turn.sender(), Counted::kRequests);
   if (!count.Fits(requests, turn.settings.max_requests)) return false;

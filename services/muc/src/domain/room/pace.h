@@ -12,6 +12,10 @@ namespace rookery::muc {
 /// kept of those who go, and by the history as far back as the room remembers.
 bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant);
 
+/// Counts a stanza of the sender's that others hear of, who is in. More than `settings.max_stanzas` in
+/// `settings.changes_period` are refused with policy-violation of type wait, and true. Nobody is exempt.
+bool RefuseIfTooFast(Turn& turn);
+
 /// Counts requests of the sender's account that reach others. False: they would be more than
 /// `settings.max_requests` in `settings.changes_period`, and none is counted.
 bool CountRequests(Turn& turn, std::int64_t requests);

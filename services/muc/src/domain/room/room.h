@@ -58,7 +58,7 @@ class Room {
   v1::Occupant& AddOccupant(std::string_view nick);
   /// Null: nobody has the nick. Sessions and nick are changed by the calls below only.
   v1::Occupant* ChangeOccupant(std::string_view nick);
-  /// As ChangeOccupant, to change no more than what others know of the occupant: `is_shown` and `has_news`.
+  /// As ChangeOccupant, where its role and sessions stay as they are.
   v1::Occupant* ChangeKnown(std::string_view nick);
   /// Adds the session, or replaces what is known of it, at the occupant that has the nick. The session is in
   /// the room under no other nick.

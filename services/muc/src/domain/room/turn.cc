@@ -11,6 +11,11 @@ v1::Affiliation Turn::AffiliationOf(std::string_view bare) const {
   return room.AffiliationOf(bare);
 }
 
+std::size_t Turn::max_bytes() const {
+  const auto most = static_cast<std::size_t>(settings.max_room_bytes);
+  return AffiliationOf(sender()) >= v1::AFFILIATION_ADMIN ? most + most / 8 : most;
+}
+
 void Turn::Refuse(xmpp::ErrorCondition condition, std::string_view text,
                   std::optional<xmpp::ErrorType> type) const {
   Refuse(xmpp::MakeErrorElement(condition, text, type));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,6 +36,9 @@ struct Turn {
   const v1::Occupant* occupant() const { return room.FindSession(stanza.from()); }
   /// With what the operator has given to administrators.
   v1::Affiliation AffiliationOf(std::string_view bare) const;
+  /// How many bytes the sender may make the room take: who administers it has a reserve, so that nobody who
+  /// fills it keeps them out, or from banning.
+  std::size_t max_bytes() const;
 
   /// To the sender: an error by the room, as which it can be told from an occupant's (XEP-0045), unless the
   /// stanza is one itself or asks for no answer (an IQ result).

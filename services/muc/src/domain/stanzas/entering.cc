@@ -13,6 +13,8 @@
 #include "domain/messages/subject.h"
 #include "domain/occupants/nicks.h"
 #include "domain/occupants/presence.h"
+#include "domain/occupants/voice.h"
+#include "domain/room/pace.h"
 #include "rookery/base/scram.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
@@ -195,8 +197,9 @@ void Enter(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<Stat
   const bool is_new = own == nullptr;
   const std::string shown = is_new ? std::string() : ShownSession(*own).jid();
   if (is_new) {
+    const v1::Role role = RoleOnEntry(turn, account, affiliation, RoleAtEntrance(room.config(), affiliation));
     v1::Occupant& occupant = room.AddOccupant(nick);
-    occupant.set_role(RoleAtEntrance(room.config(), affiliation));
+    occupant.set_role(role);
     occupant.set_occupant_id(OccupantIdOf(turn.settings, room, account));
   }
   v1::OccupantSession& session = room.AddSession(nick, from);
@@ -227,6 +230,7 @@ void EnterAgain(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector
 
 /// Section 7.7.
 void ChangePresence(Turn& turn) {
+  if (RefuseIfTooFast(turn)) return;
   TakePresence(turn);
   TellSelf(turn, *turn.occupant(), turn.stanza.from());
 }

@@ -44,7 +44,7 @@ void OnGroupchat(Turn& turn) {
   const v1::Occupant* occupant = turn.occupant();
   if (occupant == nullptr) return turn.Refuse(ErrorCondition::kNotAcceptable);
   if (!HasVoice(turn.room, *occupant)) return turn.Refuse(ErrorCondition::kForbidden);
-  if (RefuseIfTooLarge(turn)) return;
+  if (RefuseIfTooLarge(turn) || RefuseIfTooFast(turn)) return;
   if (IsSubjectChange(turn.stanza)) return OnSubjectChange(turn, *occupant);
   const std::optional<std::uint64_t> retracted = RetractedBy(turn.stanza);
   if (retracted && !MayRetract(turn, *retracted)) return turn.Refuse(ErrorCondition::kForbidden);

@@ -94,21 +94,28 @@ void OnMessage(Turn& turn) {
   OnMessageToRoom(turn);
 }
 
-/// The room takes as much as it may: nobody enters it, and nobody in it says more than before.
-bool IsTooMuch(const Turn& turn) {
+/// The room takes as much as it may: nobody enters it, as if it had as many occupants as it may (XEP-0045
+/// section 7.2.9), and nobody in it says more than before. True: it was refused.
+bool RefuseIfTooMuch(const Turn& turn) {
   const Room& room = turn.room;
-  if (!room.exists() || room.bytes() <= static_cast<std::size_t>(turn.settings.max_room_bytes)) return false;
+  if (!room.exists() || room.bytes() <= turn.max_bytes()) return false;
+  constexpr std::string_view kText = "The room is too large.";
   const v1::Occupant* occupant = turn.occupant();
-  return occupant == nullptr ||
-         turn.stanza.payload().size() >
-             Room::SessionOf(*occupant, turn.stanza.from())->presence().payload().size();
+  if (occupant == nullptr) {
+    turn.Refuse(ErrorCondition::kServiceUnavailable, kText, xmpp::ErrorType::kWait);
+    return true;
+  }
+  if (turn.stanza.payload().size() <=
+      Room::SessionOf(*occupant, turn.stanza.from())->presence().payload().size())
+    return false;
+  turn.Refuse(ErrorCondition::kResourceConstraint, kText);
+  return true;
 }
 
 void OnPresence(Turn& turn) {
   const std::string& type = turn.stanza.type();
   if (type.empty()) {
-    if (IsTooMuch(turn)) return turn.Refuse(ErrorCondition::kResourceConstraint, "The room is too large.");
-    OnAvailable(turn);
+    if (!RefuseIfTooMuch(turn)) OnAvailable(turn);
   } else if (type == "unavailable") {
     OnUnavailable(turn);
   } else if (type == "probe") {

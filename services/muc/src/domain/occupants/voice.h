@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string_view>
+
+#include "domain/room/turn.h"
+
+namespace rookery::muc {
+
+// XEP-0045 section 5.1: in a moderated room it outlasts a visit who may speak. A member who had no voice at
+// the end is a visitor again, and one without affiliation who had it has it again, unless it was kicked. Of
+// the former the room's entry of the account knows, of the latter a list of the newest.
+
+inline constexpr int kMaxKeptVoices = 256;
+
+/// The occupant goes.
+void KeepVoiceOf(Turn& turn, const v1::Occupant& occupant, bool is_kicked);
+/// The role with which an account enters. `role`: that of its affiliation.
+v1::Role RoleOnEntry(const Turn& turn, std::string_view bare, v1::Affiliation affiliation, v1::Role role);
+
+}  // namespace rookery::muc
