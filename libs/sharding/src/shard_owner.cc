@@ -474,6 +474,7 @@ void ShardOwner::NoteTaskFailed(Shard& shard, const char* task, const std::excep
 
 void ShardOwner::GiveUpFailed(Shard& shard) {
   if (shard.released()) return;
+  shard.has_failed = true;
   shard.suspended = true;
   UpdatePause(shard);
   tasks_->Spawn("shard.failed", ForgetFailed(shard.shared_from_this()));
@@ -915,12 +916,12 @@ Task<void> ShardOwner::CheckOwnership() {
   is_checking_ = false;
   std::vector<std::shared_ptr<Shard>> certain;
   for (const auto& [number, shard] : shards_) {
-    if (!shard->suspended) continue;
+    if (!shard->suspended || shard->has_failed) continue;
     shard->suspended = false;
     certain.push_back(shard);
   }
   for (const auto& shard : certain) {
-    if (shard->released()) continue;
+    if (shard->released() || shard->has_failed) continue;
     try {
       service_->OnCertain(*shard);
     } catch (const std::exception& failure) {

@@ -94,8 +94,7 @@ TEST_P(FailedStepTest, TheShardIsAcquiredAfresh_NoRecordIsSkipped) {
     Elapse(*one, std::chrono::seconds(1));
     CommitNow(*one);
     if (one->service.failing_times == 0 && one->owner.live() == 1 && one->service.fences == 2) break;
-    io_.restart();
-    io_.run_one_for(std::chrono::milliseconds(10));
+    RunFor(*one, std::chrono::milliseconds(10));
   }
   Settle(*one);
   EXPECT_EQ(one->service.failing_times, 0);
@@ -117,11 +116,9 @@ TEST_P(FailedStepTest, AgainAndAgain_ItIsTriedAfterLongerAndLongerPauses) {
   one->service.is_busy = false;
   const auto turn = [&] {
     CommitNow(*one);
-    io_.restart();
-    io_.run_one_for(std::chrono::milliseconds(10));
+    RunFor(*one, std::chrono::milliseconds(10));
   };
-  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
-  while (std::chrono::steady_clock::now() < until && one->service.fences < 20) turn();
+  for (int i = 0; i < 50 && one->service.fences < 20; ++i) turn();
   EXPECT_LE(one->service.fences, 5);
   while (one->service.fences < 2) turn();
   EXPECT_EQ(one->owner.metrics().failed_records.Value(), 0);
@@ -152,8 +149,7 @@ TEST_F(ShardOwnerTest, ACoroutineOfALiveShardFails_TheShardIsAcquiredAfresh) {
   const auto turn = [&] {
     Elapse(*one, std::chrono::seconds(1));
     CommitNow(*one);
-    io_.restart();
-    io_.run_one_for(std::chrono::milliseconds(10));
+    RunFor(*one, std::chrono::milliseconds(10));
   };
   for (int i = 0; i < 2'000 && !(one->service.fences == 2 && one->owner.live() == 1); ++i) turn();
   EXPECT_EQ(one->service.fences, 2);
@@ -258,12 +254,10 @@ TEST_F(ShardOwnerTest, RecordsThatFailAgainAndAgain_AreGivenUpAfterLongerAndLong
   // Something decides the same in every life.
   one->service.on_apply = [&](Shard&, const Record&) { throw std::runtime_error("half-way"); };
   for (int i = 0; i < 50; ++i) Put(0, "a", i);
-  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
-  while (std::chrono::steady_clock::now() < until && one->service.fences < 30) {
+  for (int i = 0; i < 50 && one->service.fences < 30; ++i) {
     CommitNow(*one);
     one->consumer->Give(one->owner);
-    io_.restart();
-    io_.run_one_for(std::chrono::milliseconds(10));
+    RunFor(*one, std::chrono::milliseconds(10));
   }
   EXPECT_LE(one->service.fences, 8);
 }

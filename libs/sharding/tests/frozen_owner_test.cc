@@ -4,8 +4,10 @@
 namespace rookery::sharding {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 TEST_F(ShardOwnerTest, FrozenForAWhile_CertainAgainAfterACommit) {
   auto one = Make();
@@ -13,7 +15,7 @@ TEST_F(ShardOwnerTest, FrozenForAWhile_CertainAgainAfterACommit) {
   Settle(*one);
   one->owner.NoteTime();
   one->service.Take();
-  clock_.Advance(std::chrono::seconds(10));
+  Advance(std::chrono::seconds(10));
   one->owner.NoteTime();
   EXPECT_FALSE(one->owner.Find(0)->live());
   Settle(*one);
@@ -28,7 +30,7 @@ TEST_F(ShardOwnerTest, Frozen_NothingIsAppliedBeforeTheGroupHasSaidThatTheShardI
   one->owner.NoteTime();
   one->service.Take();
   one->consumer->error = absl::UnavailableError("no coordinator");
-  clock_.Advance(std::chrono::seconds(10));
+  Advance(std::chrono::seconds(10));
   Put(0, "a", 1);
   Put(0, "a", 2);
   Settle(*one);
@@ -66,7 +68,7 @@ TEST_F(ShardOwnerTest, FrozenWhileWhatCameBeforeTheFenceIsNotDone_LiveOnceItIsCe
   one->owner.NoteTime();
   one->service.Take();
   one->consumer->error = absl::UnavailableError("no coordinator");
-  clock_.Advance(std::chrono::seconds(10));
+  Advance(std::chrono::seconds(10));
   one->owner.NoteTime();
   one->service.is_busy = false;
   Put(0, "a", 1);
@@ -85,14 +87,13 @@ TEST_F(ShardOwnerTest, FrozenAsTheServiceSettles_BusyAgainWhenItIsCertain_LiveAl
   Settle(*one);
   one->owner.NoteTime();
   one->consumer->error = absl::UnavailableError("no coordinator");
-  clock_.Advance(std::chrono::seconds(10));
+  Advance(std::chrono::seconds(10));
   one->owner.NoteTime();
   one->service.is_busy = false;
   // The first wait ends while nothing is certain.
   for (int i = 0; i < 5; ++i) {
     Settle(*one);
-    io_.restart();
-    io_.run_one_for(std::chrono::milliseconds(10));
+    RunFor(*one, std::chrono::milliseconds(10));
   }
   one->service.is_busy = true;
   one->consumer->error = absl::OkStatus();
@@ -107,7 +108,7 @@ TEST_F(ShardOwnerTest, FrozenWhileTheShardMoved_NothingOfTheNewOwnersTimeIsAppli
   Settle(*one);
   one->owner.NoteTime();
   one->service.Take();
-  clock_.Advance(std::chrono::seconds(15));
+  Advance(std::chrono::seconds(15));
   Put(0, "a", 1);
   auto two = Make("two");
   two->owner.OnAssigned(0);
@@ -131,7 +132,7 @@ TEST_F(ShardOwnerTest, FrozenWhileItWasAcquiredAndMoved_ItPutsNoFenceBehindTheNe
   one->owner.OnAssigned(0);
   Settle(*one);
   one->owner.NoteTime();
-  clock_.Advance(std::chrono::seconds(15));
+  Advance(std::chrono::seconds(15));
   auto two = Make("two");
   two->owner.OnAssigned(0);
   Settle(*two);
@@ -155,7 +156,7 @@ TEST_F(ShardOwnerTest, FrozenForTooLong_EverythingIsGivenUp) {
   one->owner.NoteTime();
   one->service.Take();
   one->consumer->error = absl::UnavailableError("no member");
-  clock_.Advance(std::chrono::seconds(61));
+  Advance(std::chrono::seconds(61));
   one->owner.NoteTime();
   Settle(*one);
   EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
@@ -165,6 +166,23 @@ TEST_F(ShardOwnerTest, FrozenForTooLong_EverythingIsGivenUp) {
   one->consumer->error = absl::OkStatus();
   Settle(*one);
   EXPECT_EQ(one->owner.owned(), 0u);
+}
+
+TEST_F(ShardOwnerTest, FailedWhileItWasInDoubt_ItIsNotTakenForCertain) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.NoteTime();
+  one->service.Take();
+  // A step ends half-way while the group is asked.
+  asio::post(io_,
+             [&] { one->owner.NoteStepFailed(*one->owner.Find(0), "step", std::runtime_error("half-way")); });
+  Advance(std::chrono::seconds(10));
+  one->owner.NoteTime();
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), Not(Contains("certain")));
+  ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
+  EXPECT_THAT(one->service.Take(), Contains("live"));
 }
 
 // The coordinator stood still as well: nobody else is given the shard.
@@ -177,7 +195,7 @@ TEST_F(ShardOwnerTest, FrozenForTooLong_StillAMember_TakesItAnew) {
   CommitNow(*one);
   one->owner.NoteTime();
   one->service.Take();
-  clock_.Advance(std::chrono::seconds(61));
+  Advance(std::chrono::seconds(61));
   Put(0, "a", 2);
   Settle(*one);
   EXPECT_EQ(one->owner.live(), 2u);
@@ -198,7 +216,7 @@ TEST_F(ShardOwnerTest, FrozenForTooLongWhileItIsAcquired_ItsCursorStays) {
   one->owner.OnAssigned(0);
   Settle(*one);
   one->owner.NoteTime();
-  clock_.Advance(std::chrono::seconds(61));
+  Advance(std::chrono::seconds(61));
   one->owner.NoteTime();
   Settle(*one);
   EXPECT_EQ(Committed()[0], committed);

@@ -174,7 +174,7 @@ TEST_F(ShardOwnerTest, GivenUpWithoutACut_NothingIsAppliedAgain) {
   CommitNow(*one);
   for (int i = 0; i < 3; ++i) {
     one->service.Take();
-    clock_.Advance(std::chrono::milliseconds(500));
+    Advance(std::chrono::milliseconds(500));
     one->owner.OnLogBroken();
     ASSERT_TRUE(SettleUntil(*one, [&] { return one->owner.live() == 1; }));
     EXPECT_THAT(one->service.Take(), ::testing::Not(::testing::Contains(::testing::HasSubstr("apply"))));

@@ -10,16 +10,16 @@
 #include "rookery/runtime/event.h"
 #include "rookery/sharding/shard_owner.h"
 #include "rookery/testing/fake_broker.h"
-#include "rookery/testing/hand_clock.h"
+#include "rookery/testing/virtual_time.h"
 
 namespace rookery::sharding {
 
 using rookery::testing::FakeBroker;
 using rookery::testing::FakeConsumer;
 using rookery::testing::FakeLog;
-using rookery::testing::HandClock;
+using rookery::testing::VirtualTime;
 
-constexpr std::int64_t kStart = HandClock::kStart;
+constexpr std::int64_t kStart = 1'700'000'000'000;
 
 /// A clock that goes wrong by `skew`.
 class SkewedClock final : public Clock {
@@ -138,7 +138,7 @@ class ShardOwnerTest : public ::testing::Test {
  protected:
   struct Process {
     Process(ShardOwnerTest& test, const char* name, OwnerOptions options, std::chrono::milliseconds skew)
-        : clock(test.clock_, skew),
+        : clock(test.time_, skew),
           log(test.broker_, clock),
           owner(
               test.io_.get_executor(), clock, Named(options, name), log,
@@ -170,33 +170,40 @@ class ShardOwnerTest : public ::testing::Test {
     return std::make_unique<Process>(*this, name, options_, skew);
   }
 
+  /// All that follows without any time passing.
   void Settle(Process& process) {
     for (bool moved = true; moved;) {
-      io_.restart();
-      moved = io_.poll() > 0;
-      moved = process.log.Flush() || moved;
+      time_.Settle(io_);
+      moved = process.log.Flush();
       if (process.consumer != nullptr) moved = process.consumer->Give(process.owner) || moved;
     }
   }
+  /// Time passes for a process that runs until it is done; false: it is not after four seconds.
   bool SettleUntil(Process& process, const std::function<bool()>& done) {
     for (int i = 0; i < 400; ++i) {
       Settle(process);
       if (done()) return true;
-      io_.restart();
-      io_.run_one_for(std::chrono::milliseconds(10));
+      RunFor(process, std::chrono::milliseconds(10));
     }
     return false;
   }
+  /// Time passes for a process that runs: its timers, but nothing that the log or its consumer would do.
+  void RunFor(Process& process, std::chrono::milliseconds time) {
+    time_.RunFor(io_, time);
+    process.owner.NoteTime();
+  }
+  /// Time passes, and nobody runs.
+  void Advance(std::chrono::milliseconds time) { time_.JumpTo(time_.Now() + time); }
   void Put(std::uint32_t partition, const std::string& session, std::uint64_t count) {
     events::v1::RoomRecord record;
     record.mutable_origin()->mutable_client()->set_session_id(session);
     record.mutable_origin()->mutable_client()->set_count(count);
-    Records(partition).push_back({record.SerializeAsString(), clock_.UnixMillisNow()});
+    Records(partition).push_back({record.SerializeAsString(), time_.UnixMillisNow()});
   }
   /// Time passes for a process that runs.
   void Elapse(Process& process, std::chrono::seconds time) {
     for (; time.count() > 0; --time) {
-      clock_.Advance(std::chrono::seconds(1));
+      Advance(std::chrono::seconds(1));
       process.owner.Tick();
     }
   }
@@ -210,8 +217,8 @@ class ShardOwnerTest : public ::testing::Test {
   }
   std::map<std::int32_t, std::int64_t>& Committed() { return broker_.committed(events::Topic::kRooms); }
 
+  VirtualTime time_{kStart};
   asio::io_context io_;
-  HandClock clock_;
   FakeBroker broker_;
   OwnerOptions options_;
 };

@@ -36,8 +36,7 @@ TEST_F(ShardOwnerTest, ItsEndWhileAShardLives_AndOneIsLoaded_NothingMoreIsAskedO
   EXPECT_EQ(one->owner.owned(), 2u);
   one->service.Take();
   one->owner.End();
-  io_.restart();
-  io_.poll();
+  time_.Settle(io_);
   EXPECT_THAT(one->service.Take(), IsEmpty());
   EXPECT_EQ(one->owner.owned(), 0u);
 }
@@ -329,8 +328,7 @@ TEST_F(ShardOwnerTest, HandOver_WaitsForTheLog) {
   one->owner.Append(shard, events::Topic::kRooms, 3, "key", record,
                     [&](Shard&, const auto& offset) { appended = offset.ok(); });
   one->owner.OnRevoking(0);
-  io_.restart();
-  io_.poll();
+  time_.Settle(io_);
   EXPECT_THAT(one->consumer->released, IsEmpty());
   Settle(*one);
   EXPECT_TRUE(appended);
@@ -489,7 +487,7 @@ TEST_F(ShardOwnerTest, HowFarBackIsCountedFromTheNewestRecord_WhateverTheNewOwne
     Settle(*one);
     CommitNow(*one);
     one.reset();  // killed
-    clock_.Advance(std::chrono::seconds(6));
+    Advance(std::chrono::seconds(6));
     auto two = Make("two", skew);
     two->owner.OnAssigned(static_cast<std::int32_t>(shard));
     Settle(*two);
@@ -551,10 +549,10 @@ TEST_F(ShardOwnerTest, LoadTakesLong_WhatIsSaidAgainMeanwhileIsRecognised) {
 TEST_F(ShardOwnerTest, AfterALongSilence_LittleMoreThanTheHorizonIsReadAgain) {
   for (int i = 0; i < 600; ++i) {
     Put(0, "a", static_cast<std::uint64_t>(i + 1));
-    clock_.Advance(std::chrono::seconds(10));
+    Advance(std::chrono::seconds(10));
   }
   Committed()[0] = 600;
-  clock_.Advance(std::chrono::hours(24));
+  Advance(std::chrono::hours(24));
   auto one = Make();
   one->owner.OnAssigned(0);
   Settle(*one);
@@ -586,22 +584,22 @@ TEST_F(ShardOwnerTest, OutOfTheGroup_WhatWasAskedBefore_IsAnsweredInVain_AndItJo
 
 TEST_F(ShardOwnerTest, ItKnowsSinceWhenItHasReadTheShard) {
   Put(0, "a", 1);
-  clock_.Advance(std::chrono::minutes(10));
+  Advance(std::chrono::minutes(10));
   Put(0, "a", 2);
-  clock_.Advance(std::chrono::minutes(30));  // of silence
+  Advance(std::chrono::minutes(30));  // of silence
   auto one = Make();
   one->owner.OnAssigned(0);
   one->owner.OnAssigned(1);
   Settle(*one);
-  const auto age = clock_.Now() - one->owner.Find(0)->read_since;
+  const auto age = time_.Now() - one->owner.Find(0)->read_since;
   EXPECT_GE(age, std::chrono::minutes(30) + options_.duplicate_horizon);
   EXPECT_LT(age, std::chrono::minutes(40));
-  EXPECT_GT(clock_.Now() - one->owner.Find(1)->read_since, std::chrono::hours(1'000)) << "its log is empty";
+  EXPECT_GT(time_.Now() - one->owner.Find(1)->read_since, std::chrono::hours(1'000)) << "its log is empty";
   // A clock that is behind those who write.
   auto two = Make("two", std::chrono::hours(-1));
   two->owner.OnAssigned(0);
   Settle(*two);
-  EXPECT_GE(clock_.Now() - two->owner.Find(0)->read_since, options_.duplicate_horizon);
+  EXPECT_GE(time_.Now() - two->owner.Find(0)->read_since, options_.duplicate_horizon);
 }
 
 TEST_F(ShardOwnerTest, UnreadableRecordsAreCountedAndPassed) {
@@ -624,8 +622,7 @@ TEST_F(ShardOwnerTest, WhatIsInTheLogAndNotRead_IsNotWaitedForBeyondTheLimit) {
     status = co_await owner.AwaitAllRead(owner.Shared(0), Deadline::At(SteadyNow()));
   };
   one->owner.Find(0)->Spawn("wait", wait(one->owner, read));
-  io_.restart();
-  io_.poll();
+  time_.Settle(io_);
   EXPECT_TRUE(absl::IsDeadlineExceeded(read)) << read;
 }
 
@@ -639,18 +636,15 @@ TEST_F(ShardOwnerTest, WhatIsInTheLogAndNotRead_IsWaitedFor) {
   };
   bool nothing_to_read = false;
   one->owner.Find(0)->Spawn("wait", wait(one->owner, nothing_to_read));
-  io_.restart();
-  io_.poll();
+  time_.Settle(io_);
   EXPECT_TRUE(nothing_to_read);
   Records(0).push_back({"\xff\xff another's, on its way to us", kStart});
   bool is_read = false;
   one->owner.Find(0)->Spawn("wait", wait(one->owner, is_read));
-  io_.restart();
-  io_.poll();
+  time_.Settle(io_);
   EXPECT_FALSE(is_read);
   Settle(*one);
-  io_.restart();
-  io_.run_for(std::chrono::seconds(1));
+  RunFor(*one, std::chrono::seconds(1));
   EXPECT_TRUE(is_read);
 }
 
@@ -665,7 +659,7 @@ TEST_F(ShardOwnerTest, NotReadyBeforeShardsAreLive) {
 
 TEST_F(ShardOwnerTest, NeverGivenAShard_ReadyAllTheSameOnceTheGroupHasSettled) {
   auto one = Make();
-  clock_.Advance(std::chrono::seconds(11));
+  Advance(std::chrono::seconds(11));
   EXPECT_EQ(one->owner.NotReadyReason(), "");
 }
 
@@ -696,8 +690,7 @@ TEST_F(LastWordsTest, TheyComeInTime_TheShardsThatStayAreNotTouched) {
   broker_.holds = nullptr;
   Settle(*one);
   EXPECT_EQ(Said(), 1u);
-  io_.restart();
-  io_.run_for(std::chrono::milliseconds(150));
+  RunFor(*one, std::chrono::milliseconds(150));
   EXPECT_EQ(one->log.drops, 0);
   EXPECT_THAT(one->service.Take(), ElementsAre("forget"));
   EXPECT_TRUE(one->owner.Find(1)->live());
@@ -715,8 +708,7 @@ TEST_F(LastWordsTest, TheyDoNot_AllIsGivenUp_AndTheShardsThatStayAreAcquiredAfre
   EXPECT_EQ(Said(), 0u) << "what a former turn had to say";
   EXPECT_EQ(one->log.in_flight(), 0u);
   EXPECT_EQ(one->owner.metrics().surrenders.Value(), 1);
-  io_.restart();
-  io_.run_for(std::chrono::milliseconds(150));
+  RunFor(*one, std::chrono::milliseconds(150));
   EXPECT_EQ(one->log.drops, 1) << "once";
 }
 

@@ -134,13 +134,32 @@ class FollowUpWriter {
 
 // ---- templates ------------------------------------------------------------------
 
+namespace internal {
+
+struct NamesOfHooks {
+  int OnRefused;
+  int IsWanted;
+};
+/// A name that both have is ambiguous.
+template <typename Then>
+struct WithNamesOfHooks : Then, NamesOfHooks {};
+
+// Whether there is a member of that name at all: one that cannot be called as it must be does not compile,
+// rather than never being called.
+template <typename Then>
+concept HasOnRefused = !requires { &WithNamesOfHooks<Then>::OnRefused; };
+template <typename Then>
+concept HasIsWanted = !requires { &WithNamesOfHooks<Then>::IsWanted; };
+
+}  // namespace internal
+
 template <typename ServiceShard, typename Record, typename Then>
 class FollowUpWriter::WaitingRecord final : public Waiting {
  public:
   WaitingRecord(std::string key, std::int64_t offset, Record record, Then then)
       : Waiting(std::move(key), offset), record_(std::move(record)), then_(std::move(then)) {}
   const google::protobuf::MessageLite* Next(Shard& from) override {
-    if constexpr (requires { then_.IsWanted(static_cast<ServiceShard&>(from), record_); })
+    if constexpr (internal::HasIsWanted<Then>)
       if (!then_.IsWanted(static_cast<ServiceShard&>(from), record_)) return nullptr;
     return &record_;
   }
@@ -189,7 +208,7 @@ void FollowUpWriter::OnRefused(ServiceShard& from, std::int64_t offset, events::
   AfterRefusal refusal = AfterRefusal::kLost;
   if (returned && record.ParseFromString(returned->value)) {
     refusal = AfterRefusal::kSayAgain;
-    if constexpr (requires { then.OnRefused(from, why, record); }) {
+    if constexpr (internal::HasOnRefused<Then>) {
       try {
         refusal = then.OnRefused(from, why, record);
       } catch (const std::exception& failure) {

@@ -68,8 +68,12 @@ struct Shard : std::enable_shared_from_this<Shard> {
   /// Since when this owner has read, or reads, all that was said in the shard; never before its log was
   /// looked at.
   SteadyTime read_since = SteadyTime::max();
-  /// We were frozen and do not know yet whether we still own it: nothing is read or applied.
+  /// Nothing is read or applied: we were frozen and do not know yet whether we still own it, or it has
+  /// failed.
   bool suspended = false;
+  /// A step of it ended half-way: what the service has of it is not to be trusted. It stays suspended until
+  /// it is forgotten, which is soon.
+  bool has_failed = false;
   /// Nothing is read at present: too much is unfinished, or the shard is suspended or settling.
   bool paused = false;
   /// The offset after the newest record that was read.

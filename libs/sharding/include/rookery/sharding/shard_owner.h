@@ -142,7 +142,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   /// further acquisitions longer, as a failed step does. Where it was memory that lacked, the process ends.
   void NoteFailed(Shard& shard, std::int64_t offset, const std::exception& failure);
   /// A step in the life of the shard has ended with an exception: it is acquired afresh, after pauses that
-  /// grow (kSayAgain) until a step has been taken up to a commit.
+  /// grow (kSayAgain) with the failures of the last ten minutes (FailedSteps).
   void NoteStepFailed(Shard& shard, std::string_view step, const std::exception& failure);
   /// What the service was asked to do has ended with an exception, which no shard need be given up for: it is
   /// counted and logged as a failed step, with its `consequence`. Where it was memory that lacked, the
@@ -204,7 +204,7 @@ class ShardOwner final : public kafka::ConsumerHandler {
   Task<void> Acquire(std::shared_ptr<Shard> shard, std::optional<FormerLife> former);
   /// An exception has ended a coroutine of the shard: it is acquired afresh, where that may help.
   void NoteTaskFailed(Shard& shard, const char* task, const std::exception& failure);
-  // Coroutines of the shard, from here to HandOver but for questions.
+  // HasLost to HandOver: what a shard's coroutines (Shard::Spawn) are made of.
   /// Asks until Kafka says it: whether the log ends before `end`.
   Task<bool> HasLost(std::uint32_t number, std::int64_t end);
   /// Returns when the group has taken a commit for the shard: whether there was a cursor before.

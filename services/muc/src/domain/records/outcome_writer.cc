@@ -55,6 +55,16 @@ struct OutcomeWriter::FollowUp {
     return sharding::AfterRefusal::kSayAgain;
   }
 
+  // What goes to the archive, and what the shard says to itself, is said again as it is.
+  template <typename Record>
+  sharding::AfterRefusal OnRefused(RoomShard&, const absl::Status&, Record&) {
+    return sharding::AfterRefusal::kSayAgain;
+  }
+  template <typename Record>
+  bool IsWanted(RoomShard&, Record&) const {
+    return true;
+  }
+
   bool IsWanted(RoomShard&, events::v1::UserRecord& record) const {
     if (!refused) return true;
     if (record.has_delivery()) return !refused->recipients.empty();
