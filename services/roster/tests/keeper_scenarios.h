@@ -82,9 +82,9 @@ class KeeperScenarios : public Fixture {
     return Run(keeper_.ProcessInbound(request));
   }
 
-  absl::StatusOr<v1::DeleteUserResponse> Delete() {
+  absl::StatusOr<v1::DeleteUserResponse> Delete(const std::string& user = kUser) {
     v1::DeleteUserRequest request;
-    request.set_user(kUser);
+    request.set_user(user);
     request.set_request_id(id_);
     return Run(keeper_.DeleteUser(request));
   }
@@ -373,6 +373,18 @@ TYPED_TEST_P(KeeperScenarios, DeletedUsersLeaveNothing) {
   // The next user of this name has other versions.
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(this->Set("a@b", "A").ok());
   EXPECT_GT(this->Get().version(), version);
+}
+
+// The approval was for who had the name, not for who has it next.
+TYPED_TEST_P(KeeperScenarios, DeletedUsersAreApprovedNoMore) {
+  ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED).ok());
+  ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED, "p@b").ok());
+  ASSERT_TRUE(this->Delete(this->kContact).ok());
+  EXPECT_FALSE(this->Item().approved());
+  EXPECT_TRUE(this->Item("p@b").approved());
+  const auto in = this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
+  EXPECT_TRUE(in->deliver());
+  EXPECT_FALSE(in->auto_reply());
 }
 
 TYPED_TEST_P(KeeperScenarios, LongTexts) {
@@ -689,12 +701,12 @@ TYPED_TEST_P(KeeperScenarios, BlockList_GoesWithTheUser) {
 REGISTER_TYPED_TEST_SUITE_P(KeeperScenarios, ItemsWithNamesAndGroups, OneContactAlone,
                             MutualSubscriptionStepByStep, ARequestIsHiddenAndKept,
                             WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
-                            RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing, LongTexts,
-                            LongRequests, TotalsFollow, Repeated_TheSameAnswerOnce, Repeated_DeletedUser,
-                            Repeated_WithoutAChange, Repeated_TheContactAsItIsNow, Repeated_WhoSeesTheUserNow,
-                            Repeated_RefusedAgain, Repeated_EachUsersOwn, NoSuchAction,
-                            Blocked_InOrder_EachOnce, Unblocked_SomeOrAll, BlockList_Bounds,
-                            BlockList_Repeated_TheSameAnswerOnce, BlockList_ComesWithTheRosterWhenAskedFor,
-                            BlockList_GoesWithTheUser);
+                            RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing,
+                            DeletedUsersAreApprovedNoMore, LongTexts, LongRequests, TotalsFollow,
+                            Repeated_TheSameAnswerOnce, Repeated_DeletedUser, Repeated_WithoutAChange,
+                            Repeated_TheContactAsItIsNow, Repeated_WhoSeesTheUserNow, Repeated_RefusedAgain,
+                            Repeated_EachUsersOwn, NoSuchAction, Blocked_InOrder_EachOnce,
+                            Unblocked_SomeOrAll, BlockList_Bounds, BlockList_Repeated_TheSameAnswerOnce,
+                            BlockList_ComesWithTheRosterWhenAskedFor, BlockList_GoesWithTheUser);
 
 }  // namespace rookery::roster

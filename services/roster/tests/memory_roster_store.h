@@ -94,6 +94,12 @@ class MemoryRosterStore final : public RosterStore {
     rosters.erase(owner);
     totals.erase(owner);
     block_lists.erase(owner);
+    for (auto& [other, roster] : rosters) {
+      const auto found = Place(roster, owner);
+      if (found == roster.contacts.end() || !found->state.approved) continue;
+      found->state.approved = false;
+      ++found->revision;
+    }
     if (!removal.request_id.empty()) answers[{owner, removal.request_id}] = {removal.response, 0};
     co_return absl::OkStatus();
   }

@@ -286,6 +286,9 @@ Task<absl::Status> PgRosterStore::RemoveAll(std::string owner, Removal removal) 
       "WITH " ROOKERY_FRESH ", i AS (DELETE FROM roster_items WHERE owner = $1 AND " ROOKERY_IS_FRESH
       "), v AS (DELETE FROM roster_versions WHERE owner = $1 AND " ROOKERY_IS_FRESH
       "), b AS (DELETE FROM block_lists WHERE owner = $1 AND " ROOKERY_IS_FRESH
+      "), p AS (UPDATE roster_items SET approved = false, revision = revision + 1 WHERE jid = $1 AND "
+      "approved "
+      "AND " ROOKERY_IS_FRESH
       "), kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "
       "SELECT $1::text, $3::text, $4::bytea, 0 FROM fresh WHERE $3::text <> '') "
       "SELECT " ROOKERY_IS_FRESH ", 1",

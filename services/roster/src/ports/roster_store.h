@@ -139,7 +139,8 @@ class RosterStore {
   virtual Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) = 0;
   /// ABORTED: somebody was quicker with the list or with the request; read it again.
   virtual Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) = 0;
-  /// Everything but the answers. ABORTED: the request has been answered meanwhile.
+  /// Everything but the answers, and others' approvals of the user before a request. ABORTED: the request has
+  /// been answered meanwhile.
   virtual Task<absl::Status> RemoveAll(std::string owner, Removal removal) = 0;
   /// Forgets all answers that nobody can ask for again, each user's in a step of its own, with pauses.
   virtual Task<absl::Status> ForgetOldAnswers() = 0;
