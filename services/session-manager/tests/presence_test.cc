@@ -521,6 +521,24 @@ TEST_F(PresenceTest, Directed_LongAddressesAreBoundedToo_AlsoThoseOfTheLastTime)
   EXPECT_EQ(send_many('z'), refused);
 }
 
+TEST_F(PresenceTest, Directed_OfAllSessionsOfAUserTogetherIsBounded) {
+  constexpr int kSessions = 8;
+  std::size_t told = 0, refused = 0;
+  for (int session = 0; session < kSessions; ++session) {
+    Client& alice = SignIn(gateway_, alice_, "a" + std::to_string(session));
+    alice.inbox.clear();
+    for (int i = 0; i < 60; ++i)
+      gateway_.Send(alice, Presence({}, UserIn(2) + "/" + std::to_string(i) + std::string(1'000, 'x')));
+    Settle();
+    refused += Only(alice.inbox, STANZA_KIND_PRESENCE, "error").size();
+    const session::v1::SessionManagerState state = StateOf(alice);
+    for (const std::string& address : state.directed()) told += address.size();
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_LE(told, 256 * 1024u);
+  EXPECT_GT(told, 240 * 1024u);
+}
+
 TEST_F(PresenceTest, ForEverybody_IsBounded_AndTheOneBeforeHolds) {
   roster_.Befriend(alice_, bob_);
   Client& bob = SignIn(gateway_, bob_, "b");

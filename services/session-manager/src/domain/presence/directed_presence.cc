@@ -18,13 +18,22 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// The most bytes of the addresses that a session's state names as told of it.
+/// The most bytes of the addresses that a session's state names as told of it, and those of all sessions of a
+/// user: each change sends a session's to its gateway.
 constexpr std::size_t kMaxBytes = 64 * 1024;
+constexpr std::size_t kMaxBytesOfUser = 256 * 1024;
 
 std::size_t BytesOf(const session::v1::SessionManagerState& state) {
   const auto sum = [](std::size_t bytes, const std::string& address) { return bytes + address.size(); };
   return std::accumulate(state.directed().begin(), state.directed().end(),
                          std::accumulate(state.left().begin(), state.left().end(), std::size_t{0}, sum), sum);
+}
+
+std::size_t BytesOf(const User& user) {
+  return std::accumulate(user.sessions.begin(), user.sessions.end(), std::size_t{0},
+                         [](std::size_t bytes, const std::shared_ptr<Session>& session) {
+                           return bytes + BytesOf(session->state);
+                         });
 }
 
 }  // namespace
@@ -38,7 +47,8 @@ void DirectedPresence::Say(const std::shared_ptr<Session>& session, Cause& cause
   if (presence.type().empty()) {
     if (it == directed.end() && !IsToldAnyway(*session, presence.to())) {
       if (directed.size() >= settings_.max_directed_presence ||
-          BytesOf(session->state) + presence.to().size() > kMaxBytes) {
+          BytesOf(session->state) + presence.to().size() > kMaxBytes ||
+          BytesOf(*session->user) + presence.to().size() > kMaxBytesOfUser) {
         answers_.Refuse({*session->user, session}, cause, presence, xmpp::ErrorCondition::kResourceConstraint,
                         "too many directed presences");
         return;
