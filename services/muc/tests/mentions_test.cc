@@ -86,6 +86,16 @@ TEST_F(MentionsTest, OfWhoIsInTheRoomGoNowhereElse) {
   EXPECT_THAT(Mentioned(ReferenceTo("xmpp:hecate@example.org")), IsEmpty());
 }
 
+TEST_F(MentionsTest, CountAsRequests_BeyondTheBoundTheyAreSaidInTheRoomAlone) {
+  settings().max_requests = 2;
+  const std::string reference = ReferenceTo("xmpp:hecate@example.org");
+  for (int i = 0; i < 2; ++i) EXPECT_THAT(Mentioned(reference), ElementsAre("hecate@example.org"));
+  EXPECT_THAT(Mentioned(reference), IsEmpty());
+  EXPECT_THAT(outcome().said, SizeIs(1)) << "the message itself";
+  driver_.Pass(settings().changes_period.count());
+  EXPECT_THAT(Mentioned(reference), ElementsAre("hecate@example.org"));
+}
+
 TEST_F(MentionsTest, AreForwardedOnceAndToTenAtMost) {
   EXPECT_THAT(Mentioned(ReferenceTo("xmpp:hecate@example.org") + ReferenceTo("xmpp:hecate@example.org/x")),
               ElementsAre("hecate@example.org"));

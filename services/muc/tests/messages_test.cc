@@ -158,7 +158,7 @@ TEST_F(MessagesTest, PassAsTheyCame) {
     EXPECT_THAT(Groupchat(kHag, payload)[0], HasSubstr(">" + payload + "<occupant-id"));
 }
 
-// XEP-0313 section 5.1.2; appendix D of the feature list.
+// XEP-0313 section 5.1.2.
 TEST_F(MessagesTest, AreArchivedWhereTheRoomIsLogged) {
   settings().archives_all = false;
   Groupchat(kHag, "<body>hi</body>");

@@ -329,6 +329,16 @@ TEST_F(Ownership, ANewRoomIsNotFound) {
   EXPECT_EQ(RefusalIn(OwnerGet(kStranger)), "cancel item-not-found");
 }
 
+TEST_F(Ownership, WhatTellsEverybodyOfEverybodyCountsAsARequest) {
+  driver_.settings().max_requests = 2;
+  EXPECT_EQ(Try("muc#roomconfig_whois", {"anyone"}), "taken");
+  EXPECT_EQ(Try("muc#roomconfig_presencebroadcast", {"moderator"}), "taken");
+  EXPECT_EQ(Try("muc#roomconfig_whois", {"moderators"}), "wait policy-violation");
+  EXPECT_EQ(config().whois(), v1::AUDIENCE_ANYONE);
+  EXPECT_EQ(Try("muc#roomconfig_roomname", {"A Dark Cave"}), "taken");
+  driver_.Pass(driver_.settings().changes_period.count());
+  EXPECT_EQ(Try("muc#roomconfig_whois", {"moderators"}), "taken");
+}
 // ---- consequences: sections 10.2 and 10.2.1
 
 TEST_F(Ownership, EverybodyIsToldWhatHasChanged) {

@@ -41,7 +41,8 @@ class RoomDriver {
               .stanza = stanza,
               .now_ms = now_ms_,
               .offset = ++offset_,
-              .outcome = outcome_};
+              .outcome = outcome_,
+              .account_generation = account_generation_};
     action(turn);
     std::vector<std::string> said;
     for (const Outcome::Said& one : outcome_.said) {
@@ -81,6 +82,8 @@ class RoomDriver {
   }
   v1::RoomConfig& config() { return *room_.ChangeState().mutable_config(); }
   void Pass(std::int64_t ms) { now_ms_ += ms; }
+  /// What is said from now on is said by these accounts of the senders' names; 0: nobody knows which.
+  void SetAccountGeneration(std::uint64_t generation) { account_generation_ = generation; }
 
   Settings& settings() { return settings_; }
   Room& room() { return room_; }
@@ -92,6 +95,7 @@ class RoomDriver {
   Room room_;
   Outcome outcome_;
   std::int64_t now_ms_ = 1'700'000'000'000;
+  std::uint64_t account_generation_ = 0;
   std::int64_t offset_ = 41;
 };
 

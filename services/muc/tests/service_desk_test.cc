@@ -18,7 +18,9 @@ namespace rookery::muc {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 /// Gives one page, and remembers what it was asked for.
@@ -415,6 +417,36 @@ TEST_F(ServiceDeskTest, ListsAreMadeAFewAtATime_AndOneForEach) {
   EXPECT_EQ(answers.size(), RoomLists::kMost + 2);
   ask("hag@example.org/phone");
   EXPECT_THAT(answers.back(), HasSubstr("coven@"));
+}
+
+TEST_F(ServiceDeskTest, SearchesKeepNobodyFromLists) {
+  store_.slow = std::make_unique<runtime::Event>(io_.get_executor());
+  std::vector<std::string> answers;
+  const auto ask = [&](const std::string& who, const std::string& payload) {
+    asio::co_spawn(
+        io_,
+        desk_.Answer(StanzaOf("<iq type='get' id='1' from='" + who +
+                              "@example.org/pda' to='conference.example.org'>" + payload + "</iq>")),
+        [&](std::exception_ptr, const xmpp::Stanza& answer) { answers.push_back(XmlOf(answer)); });
+    io_.restart();
+    io_.poll();
+  };
+  const std::string search =
+      "<search xmlns='urn:xmpp:channel-search:0:search'><x xmlns='jabber:x:data' type='submit'>"
+      "<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:channel-search:0:search-params</value></field>"
+      "<field var='q'><value>cave</value></field></x></search>";
+  const std::string list = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+  for (std::size_t i = 0; i < RoomLists::kMostSearches; ++i) ask("hag" + std::to_string(i), search);
+  EXPECT_THAT(answers, IsEmpty());
+  ask("one-too-many", search);
+  EXPECT_THAT(answers, ElementsAre(HasSubstr("<error type=\"wait\">")));
+  ask("one-too-many", list);
+  ask("hag0", list);
+  EXPECT_EQ(store_.lists, static_cast<int>(RoomLists::kMostSearches) + 2);
+  store_.slow->Set();
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(answers.size(), RoomLists::kMostSearches + 3);
 }
 
 TEST_F(ServiceDeskTest, WhatFoldsToMuchMoreIsNotSearchedToItsEnd) {

@@ -15,6 +15,8 @@ constexpr const char* kOnlyTheRoomSays[] = {
     "<delay xmlns='urn:xmpp:delay' stamp='2002-09-10T23:08:25Z'/>",
     "<delay xmlns='urn:xmpp:delay' from='conference.example.org' stamp='2002-09-10T23:08:25Z'/>",
     "<delay xmlns='urn:xmpp:delay' from='COVEN@Conference.example.org' stamp='2002-09-10T23:08:25Z'/>",
+    "<x xmlns='jabber:x:delay' from='coven@conference.example.org' stamp='20020910T23:08:25'/>",
+    "<x xmlns='jabber:x:delay' stamp='20020910T23:08:25'/>",
     "<delay xmlns='urn:xmpp:delay' from='coven@conference.example.org/x' stamp='2002-09-10T23:08:25Z'/>",
     "<stanza-id xmlns='urn:xmpp:sid:0' id='1' by='COVEN@conference.example.org'/>",
     "<stanza-id xmlns='urn:xmpp:sid:0' id='1' by='hag66@example.org'/>",

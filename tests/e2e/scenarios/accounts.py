@@ -1,9 +1,10 @@
 """In-band registration (XEP-0077): register, change the password, remove the account."""
 
 from harness import ns
-from harness.client import Client, StanzaError
+from harness.client import Client, StanzaError, error_of
 from harness.cluster import Cluster
 from harness.people import account, another, befriend, interested, leave, pair, person, unique
+from harness.rooms import configure, enter, start_entering
 from harness.runner import scenario
 from harness.sasl import SaslFailure
 from harness.wait import until
@@ -175,11 +176,14 @@ async def _usual(cluster: Cluster) -> None:
 
 @scenario(seconds=180)
 async def the_next_owner_of_a_name_finds_nothing_of_the_last(cluster: Cluster) -> None:
-    """The account has friends, messages that wait, a session whose client is away at another gateway and a stream that
-    has only authenticated; the owner of its shard is killed right after it has answered that the account is gone."""
+    """The account has friends, a room for members, messages that wait, a session whose client is away at another gateway
+    and a stream that has only authenticated; the owner of its shard is killed right after it has answered that the account is gone."""
     await _usual(cluster)
     ann, bob = await pair(cluster)
     await befriend(ann, bob)
+    room = f"{unique('den')}@conference.{ann.domain}"
+    await enter(ann, room, "ann")
+    await configure(ann, room, membersonly="1", persistentroom="1")
     away = await another(cluster, ann, available=False)
     await away.enable()
     away.connection.abort()
@@ -201,6 +205,9 @@ async def the_next_owner_of_a_name_finds_nothing_of_the_last(cluster: Cluster) -
     assert len(await interested(heir)) == 0
     await heir.sync()
     assert not heir.bodies(), heir.bodies()
+    start_entering(heir, room, "ann")
+    refusal = await heir.expect(lambda s: name(s) == "presence" and s.get("from", "").startswith(room), f"an answer of {room}")
+    assert refusal.get("type") == "error" and error_of(refusal) == ("auth", "registration-required"), refusal
     subscriptions = {item.get("jid"): item.get("subscription") for item in await interested(bob)}
     assert subscriptions.get(ann.bare, "none") == "none", subscriptions
     await _usual(cluster)

@@ -204,7 +204,6 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   if (is_outcast || affiliation == v1::AFFILIATION_NONE) room.SetReservedNick(jid, {});
 
   const Deed deed{.actor_nick = actor_nick, .reason = reason, .extra = MarkOfChange(room)};
-  if (affiliation == v1::AFFILIATION_NONE) ForgetFormer(room);
   const bool is_domain = xmpp::DomainOf(jid) == jid;
   bool is_told = false;
   bool learns_addresses = false;

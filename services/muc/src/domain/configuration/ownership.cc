@@ -11,6 +11,7 @@
 #include "domain/configuration/config_form.h"
 #include "domain/occupants/presence.h"
 #include "domain/occupants/unfinished.h"
+#include "domain/room/pace.h"
 #include "domain/room/request.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/forms.h"
@@ -139,6 +140,11 @@ void Submit(Turn& turn, const xmpp::Form& form) {
   const AffiliationChanges changes = ChangesOf(turn.room, change);
   if (const auto refusal = RefusalOf(turn, change, changes))
     return turn.Refuse(refusal->condition, refusal->text);
+  // Everybody is told of everybody.
+  const v1::RoomConfig& before = turn.room.config();
+  const bool reaches_all = change.config.presence_broadcast() != before.presence_broadcast() ||
+                           change.config.whois() != before.whois();
+  if (reaches_all && RefuseIfTooMany(turn, 1)) return;
   turn.Answer();
   Apply(turn, change, changes);
 }

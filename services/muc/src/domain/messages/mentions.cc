@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "domain/addresses.h"
 #include "domain/room/occupant_message.h"
+#include "domain/room/pace.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
 
@@ -78,7 +79,8 @@ Recipients MentionedIn(const Turn& turn, const xmpp::Stanza& message) {
 void ForwardMentions(Turn& turn, const v1::PastMessage& said) {
   if (!turn.room.config().forwards_mentions() || !MayHold(said.stanza(), ns::kReferences)) return;
   Recipients mentioned = MentionedIn(turn, said.stanza());
-  if (mentioned.empty()) return;
+  // They are requests to people who may never have seen the room.
+  if (mentioned.empty() || !CountRequests(turn, static_cast<std::int64_t>(mentioned.size()))) return;
   std::string payload;
   payload.append("<mentions xmlns=\"").append(ns::kMentions).append("\"><forwarded xmlns=\"");
   payload.append(ns::kForward).append("\">");

@@ -474,10 +474,12 @@ v1::Role RoleAtEntrance(const v1::RoomConfig& config, v1::Affiliation affiliatio
   }
 }
 
-std::string OccupantIdOf(const Settings& settings, const Room& room, std::string_view bare) {
+std::string OccupantIdOf(const Settings& settings, const Room& room, std::string_view bare,
+                         std::uint64_t account_generation) {
   std::string data = room.jid();
   data.push_back('\0');
   data.append(bare);
+  if (account_generation != 0) data.append(1, '\0').append(std::to_string(account_generation));
   std::string id;
   absl::WebSafeBase64Escape(Hmac(ScramHash::kSha256, settings.occupant_id_key, data), &id);
   while (id.ends_with('=')) id.pop_back();

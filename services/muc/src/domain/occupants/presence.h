@@ -130,7 +130,9 @@ std::string_view Name(v1::Affiliation affiliation);
 std::string_view Name(v1::Role role);
 /// The role that an affiliation has at the entrance (XEP-0045 section 5.1.2).
 v1::Role RoleAtEntrance(const v1::RoomConfig& config, v1::Affiliation affiliation);
-/// XEP-0421: the same for an account in a room, for ever, and nothing to anybody else.
-std::string OccupantIdOf(const Settings& settings, const Room& room, std::string_view bare);
+/// XEP-0421: the same for an account in a room, for ever, and nothing to anybody else. A later account of the
+/// same name has another (`account_generation`; 0: not known).
+std::string OccupantIdOf(const Settings& settings, const Room& room, std::string_view bare,
+                         std::uint64_t account_generation = 0);
 
 }  // namespace rookery::muc

@@ -363,6 +363,7 @@ void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
             .now_ms = record.body.received_at_ms(),
             .offset = record.offset,
             .outcome = outcome_,
+            .account_generation = record.body.account_generation(),
             .is_from_client = record.body.origin().has_client()};
   if (record.body.has_prompt()) {
     OnPrompt(turn, slot, record.body.prompt());

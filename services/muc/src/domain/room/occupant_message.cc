@@ -49,7 +49,8 @@ bool IsDelayByRoom(const Turn& turn, std::string_view from) {
 
 bool OnlyTheRoomSays(const Turn& turn, const xmpp::Element& child) {
   if (child.Is("stanza-id", ns::kStanzaId)) return IsIdOfRoomOrSender(turn, child.Attr("by"));
-  if (child.Is("delay", ns::kDelay)) return IsDelayByRoom(turn, child.Attr("from"));
+  if (child.Is("delay", ns::kDelay) || child.Is("x", ns::kLegacyDelay))
+    return IsDelayByRoom(turn, child.Attr("from"));
   if (child.Is("retracted", ns::kRetract)) return true;
   if (child.ns() == ns::kAddresses)
     return std::any_of(child.children().begin(), child.children().end(),

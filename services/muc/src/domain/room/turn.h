@@ -26,6 +26,8 @@ struct Turn {
   /// The offset of the record in `rooms`.
   std::int64_t offset;
   Outcome& outcome;
+  /// Which account of its name the sender is; 0: not known, or no account.
+  std::uint64_t account_generation = 0;
   /// A client has said it itself, not its server in its name. False: nobody knows.
   bool is_from_client = false;
 

@@ -11,8 +11,9 @@ namespace rookery::muc {
 /// Among those for whom a list is made. Given back also when that is cancelled.
 class RoomLists::Place {
  public:
-  Place(std::set<std::string, std::less<>>& askers, std::string_view asker) : askers_(askers) {
-    if (askers.size() < kMost) std::tie(at_, is_taken_) = askers.emplace(asker);
+  Place(std::set<std::string, std::less<>>& askers, std::size_t most, std::string_view asker)
+      : askers_(askers) {
+    if (askers.size() < most) std::tie(at_, is_taken_) = askers.emplace(asker);
   }
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
@@ -28,7 +29,8 @@ class RoomLists::Place {
 };
 
 Task<absl::StatusOr<RoomPage>> RoomLists::Read(std::string asker, RoomQuery query) {
-  const Place place(askers_, xmpp::BareOf(asker));
+  const bool is_search = !query.text.empty() || query.index;
+  const Place place(is_search ? searchers_ : askers_, is_search ? kMostSearches : kMost, xmpp::BareOf(asker));
   if (!place.is_taken()) co_return absl::ResourceExhaustedError("too many lists are asked for");
   absl::StatusOr<RoomPage> page = co_await store_.List(std::move(query));
   co_return page;

@@ -13,12 +13,15 @@ namespace rookery::muc {
 class RoomLists {
  public:
   static constexpr std::size_t kMost = 8;
+  /// Searches, and pages by their number, besides: one takes far longer than a list, and keeps nobody from
+  /// those.
+  static constexpr std::size_t kMostSearches = 4;
 
   /// `store` lives longer.
   explicit RoomLists(RoomStore& store) : store_(store) {}
 
-  /// RoomStore::List. RESOURCE_EXHAUSTED, at once: one is being made for the account of `asker` (a JID), or
-  /// too many are for others.
+  /// RoomStore::List. RESOURCE_EXHAUSTED, at once: one of the kind is being made for the account of `asker`
+  /// (a JID), or too many are for others.
   Task<absl::StatusOr<RoomPage>> Read(std::string asker, RoomQuery query);
 
  private:
@@ -27,6 +30,7 @@ class RoomLists {
   RoomStore& store_;
   /// Bare JIDs.
   std::set<std::string, std::less<>> askers_;
+  std::set<std::string, std::less<>> searchers_;
 };
 
 }  // namespace rookery::muc

@@ -200,7 +200,7 @@ void Enter(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<Stat
     const v1::Role role = RoleOnEntry(turn, account, affiliation, RoleAtEntrance(room.config(), affiliation));
     v1::Occupant& occupant = room.AddOccupant(nick);
     occupant.set_role(role);
-    occupant.set_occupant_id(OccupantIdOf(turn.settings, room, account));
+    occupant.set_occupant_id(OccupantIdOf(turn.settings, room, account, turn.account_generation));
   }
   v1::OccupantSession& session = room.AddSession(nick, from);
   *session.mutable_presence() = CleanPresence(turn);

@@ -1,8 +1,11 @@
 #include "domain/stanzas/room_stanzas.h"
 
+#include <cstdint>
 #include <string_view>
 
 #include "domain/affiliations/administration.h"
+#include "domain/affiliations/affiliation_versions.h"
+#include "domain/affiliations/former_account.h"
 #include "domain/affiliations/hats.h"
 #include "domain/affiliations/registration.h"
 #include "domain/configuration/avatar.h"
@@ -128,16 +131,25 @@ void OnPresence(Turn& turn) {
 }  // namespace
 
 void ApplyStanza(Turn& turn) {
+  ForgetFormerAccount(turn);
+  const Room& room = turn.room;
+  const std::uint64_t version = room.state().affiliation_version();
   switch (turn.stanza.kind()) {
     case STANZA_KIND_IQ:
-      return OnIq(turn);
+      OnIq(turn);
+      break;
     case STANZA_KIND_MESSAGE:
-      return OnMessage(turn);
+      OnMessage(turn);
+      break;
     case STANZA_KIND_PRESENCE:
-      return OnPresence(turn);
+      OnPresence(turn);
+      break;
     default:
-      return;
+      break;
   }
+  NoteAccount(turn);
+  // Once, however many of them the stanza has changed: it goes through all.
+  if (room.exists() && room.state().affiliation_version() != version) ForgetFormer(turn.room);
 }
 
 bool WouldCreate(const Settings& settings, const Room& room, const xmpp::Stanza& stanza) {

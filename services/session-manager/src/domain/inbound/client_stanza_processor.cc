@@ -247,6 +247,7 @@ void ClientStanzaProcessor::Process(const std::shared_ptr<Session>& session,
   cause.session = session;
   cause.count = client.count();
   cause.trace_id = client.trace_id();
+  cause.account_generation = session->state.account_generation();
   xmpp::Stanza& stanza = *client.mutable_stanza();
   if (telemetry::IsLogged(telemetry::Level::kDebug))
     telemetry::LogDebug("stanza.from_client", {{"trace_id", telemetry::TraceId(client.trace_id())},
@@ -310,6 +311,7 @@ void ClientStanzaProcessor::Apply(User& user, PendingRecord& pending) {
   // The record is done now, unless it is finished later.
   DrainSoon(user);
   Cause cause = CauseOf(pending);
+  cause.account_generation = pending.record.outbound().account_generation();
   xmpp::Stanza& stanza = *pending.record.mutable_outbound()->mutable_stanza();
   // Not one that has taken its name since.
   const Sender sender{user, table_.Find(SessionId(pending.record.origin().client().session_id()))};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "domain/features/feature_hooks.h"
@@ -175,6 +176,8 @@ void Consequences::AppendStanza(Shard& from, Cause& cause, const Place& place, c
                                 std::function<void(std::int64_t)> then) {
   Record record;
   const xmpp::LentStanza lent(*record.mutable_delivery(), stanza);
+  if constexpr (std::is_same_v<Record, events::v1::RoomRecord>)
+    record.set_account_generation(cause.account_generation);
   Append(from, cause, place, xmpp::BareOf(stanza.to()), record, std::move(then));
 }
 

@@ -19,6 +19,8 @@ struct Cause {
   /// Set for what follows from the end of a session: open until the log has it.
   std::shared_ptr<EndWrites> end;
   std::uint64_t trace_id = 0;
+  /// Set for a stanza of a user: which account of the name it is. 0: not known.
+  std::uint64_t account_generation = 0;
   /// The last number given to a record that follows (LogOrigin.part, ClientOrigin.part): `part_numbers.h` has
   /// what begins where.
   std::uint32_t parts = 0;

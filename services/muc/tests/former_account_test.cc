@@ -1,0 +1,119 @@
+#include "domain/affiliations/former_account.h"
+
+#include "room_fixture.h"
+
+namespace rookery::muc {
+namespace {
+
+using namespace testing;  // NOLINT
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+/// The accounts that the name crone1@example.org has, one after the other.
+constexpr std::uint64_t kFirst = 0x8000000000000001, kSecond = 7;
+
+/// A room for members that the first account has made.
+class FormerAccountTest : public RoomTest {
+ protected:
+  FormerAccountTest() {
+    driver_.SetAccountGeneration(kFirst);
+    Enter(kCrone, "firstwitch");
+    room().ChangeState().set_is_locked(false);
+    config().set_is_persistent(true);
+  }
+  Said Enter(const std::string& full_jid, std::string_view nick) {
+    return driver_.Apply("<presence xmlns='jabber:client' id='" + std::string(kId) + "' from='" + full_jid +
+                         "' to='" + kRoom + "/" + std::string(nick) +
+                         "'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+  }
+  Said Leave(const std::string& full_jid, std::string_view nick) {
+    return driver_.Apply("<presence xmlns='jabber:client' type='unavailable' from='" + full_jid + "' to='" +
+                         kRoom + "/" + std::string(nick) + "'/>");
+  }
+  v1::Affiliation AffiliationOfCrone() { return room().AffiliationOf("crone1@example.org"); }
+};
+
+TEST_F(FormerAccountTest, ItsAffiliationIsNotTheNextOnes) {
+  config().set_is_members_only(true);
+  Leave(kCrone, "firstwitch");
+  EXPECT_THAT(Enter(kCrone, "firstwitch"), Not(IsEmpty())) << "it is still the first one";
+  EXPECT_EQ(AffiliationOfCrone(), v1::AFFILIATION_OWNER);
+  Leave(kCrone, "firstwitch");
+  driver_.SetAccountGeneration(kSecond);
+  EXPECT_THAT(Enter(kCrone, "firstwitch"), IsRefused("auth", "registration-required"));
+  EXPECT_EQ(AffiliationOfCrone(), v1::AFFILIATION_NONE);
+}
+
+TEST_F(FormerAccountTest, WhatTheNextOneIsGivenStays) {
+  Leave(kCrone, "firstwitch");
+  driver_.SetAccountGeneration(kSecond);
+  Enter(kCrone, "firstwitch");
+  Affiliate("crone1@example.org", v1::AFFILIATION_MEMBER);
+  Leave(kCrone, "firstwitch");
+  Enter(kCrone, "firstwitch");
+  EXPECT_EQ(AffiliationOfCrone(), v1::AFFILIATION_MEMBER);
+}
+
+TEST_F(FormerAccountTest, ItsReservedNickAndHatsAreFree) {
+  room().SetReservedNick("crone1@example.org", "firstwitch");
+  room().ChangeAffiliated("crone1@example.org").add_hats()->set_uri("urn:example:hat");
+  Leave(kCrone, "firstwitch");
+  driver_.SetAccountGeneration(kSecond);
+  Enter(kCrone, "other");
+  EXPECT_EQ(room().FindReserved("firstwitch"), nullptr);
+  EXPECT_THAT(room().FindAffiliated("crone1@example.org")->hats(), IsEmpty());
+}
+
+TEST_F(FormerAccountTest, ItsOccupantsGo) {
+  Put("thirdwitch", kHag);
+  driver_.SetAccountGeneration(kSecond);
+  const std::string desk = "crone1@example.org/desk";
+  const Said said = Enter(desk, "newwitch");
+  EXPECT_EQ(room().FindNick("firstwitch"), nullptr);
+  EXPECT_NE(room().FindSession(desk), nullptr);
+  EXPECT_THAT(To(said, kHag), ElementsAre(HasSubstr("type=\"unavailable\""), HasSubstr("/newwitch\"")));
+}
+
+TEST_F(FormerAccountTest, ABanStays) {
+  Leave(kCrone, "firstwitch");
+  Affiliate("crone1@example.org", v1::AFFILIATION_OUTCAST);
+  driver_.SetAccountGeneration(kSecond);
+  EXPECT_THAT(Enter(kCrone, "firstwitch"), IsRefused("auth", "forbidden"));
+  EXPECT_EQ(AffiliationOfCrone(), v1::AFFILIATION_OUTCAST);
+}
+
+TEST_F(FormerAccountTest, WhoWasGivenAnAffiliationIsWhoSaysSomethingFirst) {
+  config().set_is_members_only(true);
+  Affiliate("wiccarocks@example.org", v1::AFFILIATION_MEMBER);
+  driver_.SetAccountGeneration(kSecond);
+  Enter(kWicca, "secondwitch");
+  EXPECT_NE(room().FindSession(kWicca), nullptr);
+  Leave(kWicca, "secondwitch");
+  driver_.SetAccountGeneration(kFirst);
+  EXPECT_THAT(Enter(kWicca, "secondwitch"), IsRefused("auth", "registration-required"));
+}
+
+TEST_F(FormerAccountTest, NobodyKnowsWhichAccountItIs_NothingIsTaken) {
+  Leave(kCrone, "firstwitch");
+  driver_.SetAccountGeneration(0);
+  Enter(kCrone, "firstwitch");
+  EXPECT_EQ(AffiliationOfCrone(), v1::AFFILIATION_OWNER);
+}
+
+// XEP-0421: who says something as an occupant is not who said something before.
+TEST_F(FormerAccountTest, TheNextOneHasAnotherOccupantId) {
+  const std::string id = room().FindNick("firstwitch")->occupant_id();
+  Leave(kCrone, "firstwitch");
+  Enter(kCrone, "firstwitch");
+  EXPECT_EQ(room().FindNick("firstwitch")->occupant_id(), id);
+  Leave(kCrone, "firstwitch");
+  driver_.SetAccountGeneration(kSecond);
+  Enter(kCrone, "firstwitch");
+  EXPECT_NE(room().FindNick("firstwitch")->occupant_id(), id);
+}
+
+}  // namespace
+}  // namespace rookery::muc
