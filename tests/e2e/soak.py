@@ -74,8 +74,8 @@ class Network:
             "kafka": f"kafka: {{brokers: ['127.0.0.1:{self.port('kafka')}']}}\n",
         }
         for service, backends in _BACKENDS.items():
-            # Who cannot come back for a minute has more than a thousand messages waiting.
-            own = "offline: {max-messages: 100000}\n" if service == "session-manager" else ""
+            # Who cannot come back for a minute has more than a thousand messages waiting, also while the store is away.
+            own = "offline: {max-messages: 100000}\nshards: {store-waiting: 500000}\n" if service == "session-manager" else ""
             clauses["postgresql"] = (f"pg: {{connection: 'host=127.0.0.1 port={self.port('postgresql')} dbname=rookery "
                                      f"user={service.replace('-', '_')}'}}\n")
             (self._settings / f"{service}.yaml").write_text("".join(clauses[backend] for backend in backends) + own)

@@ -70,6 +70,8 @@ class Talker:
         # (sender, number) -> times of arrival, of what came more than once
         self.again: dict[tuple[int, int], list[str]] = {}
         self.arrived: dict[tuple[int, int], float] = {}
+        # By the steady clock, for the first time.
+        self.given_at: dict[tuple[int, int], float] = {}
         # Of those, which said that they had waited (XEP-0203), and when the session began that was given them.
         self.delayed: set[tuple[int, int]] = set()
         self.session_of: dict[tuple[int, int], float] = {}
@@ -101,6 +103,7 @@ class Talker:
         if key in self.arrived:
             self.again.setdefault(key, [_clock(self.arrived[key])]).append(_clock(time.time()))
         self.arrived[key] = time.time()
+        self.given_at.setdefault(key, time.monotonic())
         self.session_of[key] = self.began
         if stanza.find(_DELAY) is not None:
             self.delayed.add(key)
@@ -456,8 +459,9 @@ class Traffic:
         that had been given it and could not say so."""
         if (receiver.index, number) in self.talkers[sender].ambiguous or (receiver.index, number) in self.talkers[sender].excused:
             return True
-        sent = self.sent_at[(sender, receiver.index, number)]
-        return any(min(since, lost) - self.uncertain - 10 <= sent <= lost for since, lost in receiver.lost_sessions)
+        # One that was long under way was given shortly before.
+        times = {self.sent_at[(sender, receiver.index, number)], receiver.given_at.get((sender, number), 0.0)}
+        return any(min(since, lost) - self.uncertain - 10 <= when <= lost for since, lost in receiver.lost_sessions for when in times)
 
     def _unacknowledged(self) -> int:
         return sum(len(t.client.unacked) for t in self.talkers if t.managed)
