@@ -7,7 +7,10 @@ Kinds of events and their fields:
 - `private`: room, nick, body
 - `note`: room, codes (a message of the room itself)
 - `invited`: room, by, reason, password
-- `room-error`: room, nick, id, error: (type, condition)"""
+- `room-error`: room, nick, id, error: (type, condition)
+- `declined`: room, by, reason
+- `form`: room, form (a data form that the room sends)
+- `retraction`: room, retract (XEP-0424)"""
 
 import asyncio
 import contextlib
@@ -150,6 +153,37 @@ class RoomSlixmpp(Slixmpp):
         answer = await self._asked(self._client["xep_0030"].get_items(jid=address, timeout=BOUND))
         return {e.get("jid"): e.get("name") for e in child(answer.xml, ns.DISCO_ITEMS, "query") if name(e) == "item"}
 
+    def send(self, xml: str) -> None:
+        self._client.send_raw(xml)
+
+    def question(self, kind: str, to: str, payload: str):
+        """An IQ that `asked` sends."""
+        from slixmpp.xmlstream import ET
+
+        iq = self._client.make_iq(ito=to, itype=kind)
+        iq.append(ET.fromstring(payload))
+        return iq
+
+    async def asked(self, iq):
+        """Gives the answer; an error is raised."""
+        return await self._asked(iq.send(timeout=BOUND))
+
+    async def ask(self, kind: str, to: str, payload: str) -> Element:
+        return (await self.asked(self.question(kind, to, payload))).xml
+
+    def listen(self, namespace: str) -> asyncio.Future:
+        """The next question with a payload of that namespace, which slixmpp answers with an error."""
+        heard = asyncio.get_running_loop().create_future()
+
+        def see(stanza):
+            is_it = name(stanza.xml) == "iq" and any(e.tag.startswith(f"{{{namespace}}}") for e in stanza.xml)
+            if is_it and stanza.xml.get("type") in ("get", "set") and not heard.done():
+                heard.set_result(stanza.xml)
+            return stanza
+
+        self._client.add_filter("in", see)
+        return heard
+
     # ---- inside ----
 
     @property
@@ -206,6 +240,13 @@ class RoomSlixmpp(Slixmpp):
             invite = child(x, ns.MUC_USER, "invite")
             self.events.add("invited", room=room, by=invite.get("from"), reason=invite.findtext(f"{{{ns.MUC_USER}}}reason"),
                             password=x.findtext(f"{{{ns.MUC_USER}}}password"))
+        elif x is not None and child(x, ns.MUC_USER, "decline") is not None:
+            decline = child(x, ns.MUC_USER, "decline")
+            self.events.add("declined", room=room, by=decline.get("from"), reason=decline.findtext(f"{{{ns.MUC_USER}}}reason"))
+        elif child(message, ns.RETRACT, "retract") is not None:
+            self.events.add("retraction", room=room, retract=child(message, ns.RETRACT, "retract"))
+        elif child(message, ns.DATA_FORMS, "x") is not None:
+            self.events.add("form", room=room, form=child(message, ns.DATA_FORMS, "x"))
         elif x is not None and nick:
             self.events.add("private", room=room, nick=nick, body=body)
         elif x is not None:

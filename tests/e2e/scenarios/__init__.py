@@ -23,6 +23,8 @@ ORDER = (
     "bad_streams",
     "rooms_basics",
     "rooms_administration",
+    "rooms_features",
+    "rooms_bad_input",
     "demo",
     "backends",
     "roster_away",

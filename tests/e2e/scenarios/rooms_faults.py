@@ -36,7 +36,8 @@ def _say(account: str) -> None:
 
 @scenario(seconds=150)
 async def the_owner_of_rooms_is_killed_and_another_joins(cluster: Cluster) -> None:
-    """kill -9. Who asks the service itself meanwhile is answered later, and not refused."""
+    """kill -9. Who asks the service itself meanwhile, or whether it is still in a room (XEP-0410), is answered later, and
+    not refused."""
     owners = await _usual(cluster)
     conference = f"conference.{cluster.domain}"
     victim = owners[cluster.shard(conference)]
@@ -45,7 +46,13 @@ async def the_owner_of_rooms_is_killed_and_another_joins(cluster: Cluster) -> No
         await talk.talk(2)
         cluster.kill(_process(victim))
         question = asyncio.create_task(asker.iq("get", f"<query xmlns='{ns.DISCO_INFO}'/>", conference, 40))
+        lost = [room for room in talk.rooms if owners[cluster.shard(room)] == victim]
+        guest = talk.occupants[0]
+        pings = [asyncio.create_task(is_in(guest.client, room, guest.nick, 40)) for room in lost]
         await talk.talk_until(question)
+        for ping in pings:
+            await talk.talk_until(ping)
+            assert await ping, f"{guest.nick} is told that it is not in a room whose owner was killed"
         owners = await cluster.owners("muc")
         assert victim not in owners.values(), f"the question was answered while {owners} own the rooms"
         _say(await talk.check(f"{victim} was killed"))

@@ -1,10 +1,12 @@
-"""Between our own services: mutual TLS, and who may call whom. Last, the whole cluster with TLS required of clients."""
+"""Between our own services: mutual TLS, and who may call whom. Last, the whole cluster with TLS required of clients, and
+TLS to Kafka."""
 
 import asyncio
 import contextlib
 import socket
 import ssl
 import time
+from pathlib import Path
 
 from harness import rpc
 from harness.client import Client, Disconnected
@@ -97,37 +99,88 @@ def _shake_hands(caller: socket.socket, context: ssl.SSLContext) -> None:
     assert not heard, f"a roster is taken for a session-manager, and told {heard!r}"
 
 
+_KAFKA_SETTINGS = """\
+listeners=CLIENTS://{clients},CONTROLLER://{controller},SERVICES://127.0.0.1:{port}
+advertised.listeners=CLIENTS://{clients},SERVICES://127.0.0.1:{port}
+listener.security.protocol.map=CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT,SERVICES:SASL_SSL
+listener.name.services.plain.sasl.jaas.config={logins}
+ssl.keystore.type=PEM
+ssl.keystore.location={keystore}
+"""
+
+
+@contextlib.contextmanager
+def _kafka_by_tls(cluster: Cluster):
+    """The services speak to Kafka by a listener with TLS, as soon as both are started anew. Gives its port."""
+    certificates, settings = cluster.state / "certificates", cluster.state / "settings"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    keystore = certificates / "kafka.pem"
+    keystore.write_text((certificates / "server.key").read_text() + (certificates / "server.pem").read_text())
+    keystore.chmod(0o600)
+    generated = dict(
+        line.partition("=")[::2] for line in (cluster.state / "config" / "kafka.properties").read_text().replace("\\\n", "").splitlines()
+        if "=" in line and not line.startswith("#")
+    )
+    clients, controller = (url.partition("://")[2] for url in generated["listeners"].split(","))
+    body = _KAFKA_SETTINGS.format(clients=clients, controller=controller, port=port, keystore=keystore,
+                                  logins=generated["listener.name.clients.plain.sasl.jaas.config"])
+    service = f"kafka:\n  brokers: [\"127.0.0.1:{port}\"]\n  tls: true\n  ca-file: \"{certificates / 'ca.pem'}\"\n"
+    files = {"kafka.properties": body, **{f"{name}.yaml": service for name in ("session-manager", "muc", "search")}}
+    for name, text in files.items():
+        (settings / name).touch(mode=0o600)
+        (settings / name).write_text(text)
+    try:
+        yield port
+    finally:
+        for name in files:
+            (settings / name).unlink()
+
+
+def _connections_to(port: int) -> int:
+    """Those that are established, seen from the side that has called."""
+    address = f"0100007F:{port:04X}"
+    return sum(line.split()[2:4] == [address, "01"] for line in Path("/proc/net/tcp").read_text().splitlines())
+
+
 @scenario(seconds=180)
 async def everything_encrypted(cluster: Cluster) -> None:
     await cluster.down()
     try:
-        await cluster.command("up", "--no-build", "--tls=required")
-        await cluster.refresh()
-        await cluster.all_owned()
-        people = []
-        for gateway, mode, listener in (("gateway/1", "starttls", "xmpp"), ("gateway/2", "wss", "websocket-tls")):
-            client = Client(cluster.domain, unique("sealed"))
-            await client.open(cluster.address(gateway, listener), mode, cluster.fresh_context())
-            await client.register()
-            await client.authenticate()
-            await client.bind()
-            await client.available()
-            people.append(client)
-        ann, bob = people
-        ann.message(bob.bare, "sealed")
-        await bob.expect_message("sealed")
-        await leave(ann, bob)
-        # Before TLS nothing but STARTTLS is to be had.
-        client = await Client(cluster.domain, ann.user).open(cluster.address("gateway/1"))
-        assert len(client.features) == 1 and client.features[0].find("{urn:ietf:params:xml:ns:xmpp-tls}required") is not None
-        try:
-            await client.authenticate("PLAIN")
-            raise AssertionError("a password was taken in the clear")
-        except (SaslFailure, Disconnected):
-            pass
-        client.abort()
+        with _kafka_by_tls(cluster) as kafka_port:
+            await _people_talk(cluster, kafka_port)
     finally:
         await cluster.down()
         await cluster.command("up", "--no-build", "--tls=optional")
         await cluster.refresh()
         await cluster.all_owned()
+
+
+async def _people_talk(cluster: Cluster, kafka_port: int) -> None:
+    await cluster.command("up", "--no-build", "--tls=required")
+    await cluster.refresh()
+    await cluster.all_owned()
+    # A consumer and a producer of each of two session-managers and two mucs, at the least.
+    assert _connections_to(kafka_port) >= 8, "nobody speaks to Kafka by TLS"
+    people = []
+    for gateway, mode, listener in (("gateway/1", "starttls", "xmpp"), ("gateway/2", "wss", "websocket-tls")):
+        client = Client(cluster.domain, unique("sealed"))
+        await client.open(cluster.address(gateway, listener), mode, cluster.fresh_context())
+        await client.register()
+        await client.authenticate()
+        await client.bind()
+        await client.available()
+        people.append(client)
+    ann, bob = people
+    ann.message(bob.bare, "sealed")
+    await bob.expect_message("sealed")
+    await leave(ann, bob)
+    # Before TLS nothing but STARTTLS is to be had.
+    client = await Client(cluster.domain, ann.user).open(cluster.address("gateway/1"))
+    assert len(client.features) == 1 and client.features[0].find("{urn:ietf:params:xml:ns:xmpp-tls}required") is not None
+    try:
+        await client.authenticate("PLAIN")
+        raise AssertionError("a password was taken in the clear")
+    except (SaslFailure, Disconnected):
+        pass
+    client.abort()
