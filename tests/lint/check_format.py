@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that C++ files are laid out as .clang-format says, but for tests/simulation.
+"""Checks that C++ files are laid out as .clang-format says.
 
 usage: check_format.py [ROOT]
 
@@ -15,7 +15,6 @@ import sys
 
 PROGRAM = "clang-format-19"
 DIRECTORIES = ("libs", "services", "tests")
-NOT_OURS_TO_FORMAT = os.path.join("tests", "simulation")
 PLACE = re.compile(r"^(.+?):(\d+):\d+: error:")
 
 
@@ -24,9 +23,6 @@ def files(root):
         for folder, names, found in os.walk(os.path.join(root, directory)):
             names[:] = sorted(name for name in names if not name.startswith((".", "node_modules")))
             shown = os.path.relpath(folder, root)
-            if shown == NOT_OURS_TO_FORMAT:
-                names[:] = []
-                continue
             for name in sorted(found):
                 if name.endswith((".h", ".cc")):
                     yield os.path.join(shown, name)

@@ -30,9 +30,6 @@ class CheckFormatTest(unittest.TestCase):
         self.assertEqual(len(breaches), 1, breaches)
         self.assertTrue(breaches[0].startswith("libs/a/src/a.cc:2: format: "), breaches)
 
-    def test_the_simulation_is_left_alone(self):
-        self.assertEqual(self.breaches({"tests/simulation/src/a.cc": BAD, "tests/contract/b.cc": GOOD}), (1, []))
-
     def test_nothing_to_check(self):
         self.assertEqual(self.breaches({"README.md": "words\n"}), (0, []))
 

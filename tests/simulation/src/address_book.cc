@@ -42,8 +42,8 @@ RosterDatabase::Item ReadItem(const xmpp::Element& element) {
 
 }  // namespace
 
-AddressBook::AddressBook(World& world, RosterLedger& ledger, std::vector<std::string> contacts, std::uint64_t seed,
-                         std::function<void(xmpp::Stanza)> send)
+AddressBook::AddressBook(World& world, RosterLedger& ledger, std::vector<std::string> contacts,
+                         std::uint64_t seed, std::function<void(xmpp::Stanza)> send)
     : world_(world),
       ledger_(ledger),
       contacts_(std::move(contacts)),
@@ -126,9 +126,11 @@ void AddressBook::SendPresence(const std::string& type, const std::string& conta
 void AddressBook::SetItem(const std::string& contact) {
   const std::uint64_t id = ledger_.Sent(*session_, contact, true, "set");
   xmpp::Element query("query", xmpp::ns::kRoster);
-  xmpp::Element& item = query.Add("item", xmpp::ns::kRoster).SetAttr("jid", contact).SetAttr("name", absl::StrCat("n", id));
+  xmpp::Element& item =
+      query.Add("item", xmpp::ns::kRoster).SetAttr("jid", contact).SetAttr("name", absl::StrCat("n", id));
   const std::uint64_t groups = random_.Below(3);
-  for (std::uint64_t i = 0; i < groups; ++i) item.Add("group", xmpp::ns::kRoster).SetText(absl::StrCat("g", id, i));
+  for (std::uint64_t i = 0; i < groups; ++i)
+    item.Add("group", xmpp::ns::kRoster).SetText(absl::StrCat("g", id, i));
   send_(MakeIq("set", id, query));
 }
 
@@ -154,7 +156,8 @@ void AddressBook::Receive(const xmpp::Stanza& stanza) {
   const bool is_error = stanza.type() == "error";
   if (stanza.kind() == common::v1::STANZA_KIND_PRESENCE && !is_error) {
     const std::string contact(xmpp::BareOf(stanza.from()));
-    world_.Note(session_->jid, "roster-told", absl::StrCat(stanza.type(), " from ", contact, " #", ParseRosterId(stanza.id())));
+    world_.Note(session_->jid, "roster-told",
+                absl::StrCat(stanza.type(), " from ", contact, " #", ParseRosterId(stanza.id())));
     std::erase(requests_, contact);
     if (stanza.type() == "subscribe") requests_.push_back(contact);
     return;

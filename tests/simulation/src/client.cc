@@ -22,8 +22,8 @@ constexpr std::string_view kBlocking = "urn:xmpp:blocking";
 /// Whether it is an error that no client of ours ever deserves: it keeps to the protocol, and its session has
 /// no rival.
 bool IsOurFault(std::string_view condition) {
-  return condition == "internal-server-error" || condition == "undefined-condition" || condition == "conflict" ||
-         condition == "bad-format" || condition == "policy-violation";
+  return condition == "internal-server-error" || condition == "undefined-condition" ||
+         condition == "conflict" || condition == "bad-format" || condition == "policy-violation";
 }
 
 }  // namespace
@@ -57,16 +57,18 @@ void Wires::ToGateway(std::uint64_t connection, ToServer frame) {
   if (it == wires_.end()) return;
   Wire& wire = it->second;
   wire.last_up = std::max(wire.last_up + std::chrono::microseconds(1), world_.now() + world_.Latency());
-  world_.At(wire.last_up, [this, connection, gateway = wire.gateway, life = wire.life, f = std::move(frame)]() mutable {
-    world_.Post(*gateway, life, [gateway, connection, f = std::move(f)]() mutable {
-      gateway->Receive(connection, std::move(f));
-    });
-  });
+  world_.At(wire.last_up,
+            [this, connection, gateway = wire.gateway, life = wire.life, f = std::move(frame)]() mutable {
+              world_.Post(*gateway, life, [gateway, connection, f = std::move(f)]() mutable {
+                gateway->Receive(connection, std::move(f));
+              });
+            });
 }
 
 void Wires::ToClientEnd(std::uint64_t connection, ToClient frame) {
   const auto it = wires_.find(connection);
-  if (it == wires_.end() || !it->second.gateway->is_alive() || it->second.gateway->life() != it->second.life) return;
+  if (it == wires_.end() || !it->second.gateway->is_alive() || it->second.gateway->life() != it->second.life)
+    return;
   Wire& wire = it->second;
   if (frame.kind == ToClient::Kind::kStanza && on_written) on_written(wire.owner, frame.stanza);
   wire.last_down = std::max(wire.last_down + std::chrono::microseconds(1), world_.now() + world_.Latency());
@@ -110,9 +112,9 @@ const GatewayProcess* Wires::GatewayOf(const Client& client) const {
 
 // ---- Client -----------------------------------------------------------------
 
-Client::Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayProcess*> gateways, std::string user,
-               std::string resource, Habits habits, Duration resume_timeout, std::uint64_t seed, Rooms rooms,
-               Contacts contacts)
+Client::Client(World& world, Ledger& ledger, Wires& wires, std::vector<GatewayProcess*> gateways,
+               std::string user, std::string resource, Habits habits, Duration resume_timeout,
+               std::uint64_t seed, Rooms rooms, Contacts contacts)
     : world_(world),
       ledger_(ledger),
       wires_(wires),
@@ -231,10 +233,11 @@ void Client::Receive(ToClient frame) {
       if (session_ == nullptr) return;
       world_.Note(session_->jid, "not-resumed", absl::StrCat(frame.text, frame.has_h ? " h" : ""));
       if (world_.now() - heard_at_ < resume_timeout_ && ledger_.one_at_a_time())
-        ledger_.Violate("who-comes-in-time-resumes",
-                        absl::StrCat(session_->jid, " (session ", session_->number, ") was there ",
-                                     std::chrono::duration_cast<milliseconds>(world_.now() - heard_at_).count(),
-                                     " ms ago, and its session is gone"));
+        ledger_.Violate(
+            "who-comes-in-time-resumes",
+            absl::StrCat(session_->jid, " (session ", session_->number, ") was there ",
+                         std::chrono::duration_cast<milliseconds>(world_.now() - heard_at_).count(),
+                         " ms ago, and its session is gone"));
       if (frame.has_h) HandleAck(frame.h);
       EndSession();
       return StartSession();
@@ -354,8 +357,9 @@ void Client::HandleAck(std::uint32_t h, bool is_resumed) {
   if (newly > unacknowledged_.size()) {
     // Lower than before, which the end of a session may say, or higher than what was sent.
     if (static_cast<std::int32_t>(newly) > 0)
-      ledger_.Violate("h-counts-what-was-sent",
-                      absl::StrCat(session_->jid, " sent ", acked_h_ + unacknowledged_.size(), " and was told h=", h));
+      ledger_.Violate(
+          "h-counts-what-was-sent",
+          absl::StrCat(session_->jid, " sent ", acked_h_ + unacknowledged_.size(), " and was told h=", h));
     return;
   }
   acked_h_ = h;
@@ -436,7 +440,7 @@ void Client::ChangePlace() {
   }
   // The network is gone; whether the gateway hears of it soon or late is a matter of luck.
   const Duration notice = random_.Chance(0.5) ? world_.Latency() : random_.Between(seconds(5), seconds(60));
-  const Duration away = lot < 0.7   ? random_.LogBetween(milliseconds(50), seconds(20))
+  const Duration away = lot < 0.7    ? random_.LogBetween(milliseconds(50), seconds(20))
                         : lot < 0.85 ? random_.Between(seconds(40), seconds(150))
                                      : Duration(milliseconds(1));
   world_.Note(session_->jid, "vanish", "");

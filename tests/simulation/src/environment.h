@@ -36,7 +36,7 @@ struct Environment {
   RedisData& redis_data;
   Process& postgres;
   Database& database;
-  std::map<std::string, RosterProcess*> rosters;  // by address
+  std::map<std::string, RosterProcess*> rosters;   // by address
   std::map<std::string, SearchProcess*> searches;  // by address
   std::uint32_t shards = 8;
   std::chrono::milliseconds resume_timeout{60'000};
@@ -110,7 +110,8 @@ class RosterProcess : public Process {
   using Process::Process;
   virtual Task<absl::StatusOr<roster::v1::GetRosterResponse>> Get(roster::v1::GetRosterRequest) = 0;
   virtual Task<absl::StatusOr<roster::v1::SetRosterItemResponse>> Set(roster::v1::SetRosterItemRequest) = 0;
-  virtual Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> Remove(roster::v1::RemoveRosterItemRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::RemoveRosterItemResponse>> Remove(
+      roster::v1::RemoveRosterItemRequest) = 0;
   virtual Task<absl::StatusOr<roster::v1::ProcessOutboundSubscriptionResponse>> Outbound(
       roster::v1::ProcessOutboundSubscriptionRequest) = 0;
   virtual Task<absl::StatusOr<roster::v1::ProcessInboundSubscriptionResponse>> Inbound(
@@ -118,11 +119,13 @@ class RosterProcess : public Process {
   virtual Task<absl::StatusOr<roster::v1::DeleteUserResponse>> Delete(roster::v1::DeleteUserRequest) = 0;
   virtual Task<absl::StatusOr<roster::v1::GetUserSettingsResponse>> GetUserSettings(
       roster::v1::GetUserSettingsRequest) = 0;
-  virtual Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> Block(roster::v1::BlockAddressesRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::BlockAddressesResponse>> Block(
+      roster::v1::BlockAddressesRequest) = 0;
   virtual Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> Unblock(
       roster::v1::UnblockAddressesRequest) = 0;
 };
-std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database, std::string name);
+std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database,
+                                          std::string name);
 
 /// The database that PostgreSQL holds for muc.
 class RoomDatabase {
@@ -167,7 +170,17 @@ struct ToServer {
 };
 
 struct ToClient {
-  enum class Kind { kStarted, kRefused, kEnabled, kResumed, kNotResumed, kStanza, kRequestAck, kAck, kClosed };
+  enum class Kind {
+    kStarted,
+    kRefused,
+    kEnabled,
+    kResumed,
+    kNotResumed,
+    kStanza,
+    kRequestAck,
+    kAck,
+    kClosed
+  };
   Kind kind;
   std::string text;     // full JID, SM-ID, or the condition of what ended
   std::string session;  // started: by which the log knows it

@@ -55,15 +55,18 @@ const std::vector<FaultKind>& AllFaults() {
       {"truncated-log", "a partition of users loses its newest records",
        "the last minutes of such a log are applied again, and what is stored under lost offsets hides what "
        "gets them next"},
-      {"lost-offsets", "all session-managers or all mucs are stopped, and Kafka forgets the offsets of their group",
+      {"lost-offsets",
+       "all session-managers or all mucs are stopped, and Kafka forgets the offsets of their group",
        "who is connected while a whole service is off is promised less, and not asked for it from then on"},
       {kSecondDevices.data(), "a third of the users have two devices", ""},
-      {kPairs.data(), "in one seed of three misfortunes come in twos, the second while the first goes on", ""},
+      {kPairs.data(), "in one seed of three misfortunes come in twos, the second while the first goes on",
+       ""},
       {kTogether.data(), "in one seed of three misfortunes do not wait for the end of the ones before",
        "in one of four such seeds a promise is broken, most often since a session that an owner has gone on "
        "without is not told what became of its roster meanwhile"},
       {kLittleRoom.data(), "64 rows of a shard may wait for PostgreSQL, 8 for one recipient, 4 of one sender",
-       "most messages for the absent are refused then while PostgreSQL is away, and what is done with those that wait "
+       "most messages for the absent are refused then while PostgreSQL is away, and what is done with those "
+       "that wait "
        "is seen less"},
   };
   return kAll;

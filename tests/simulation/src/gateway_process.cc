@@ -66,7 +66,9 @@ class Stream final : public SessionClient, public std::enable_shared_from_this<S
 class SimulatedGateway final : public GatewayProcess {
  public:
   SimulatedGateway(Environment& environment, std::string name, SendToClient send)
-      : GatewayProcess(environment.world, std::move(name)), environment_(environment), send_(std::move(send)) {}
+      : GatewayProcess(environment.world, std::move(name)),
+        environment_(environment),
+        send_(std::move(send)) {}
 
   void Receive(std::uint64_t connection, ToServer frame) override {
     Parts& p = *parts_;
@@ -119,8 +121,9 @@ class SimulatedGateway final : public GatewayProcess {
   void Boot() override {
     parts_ = std::make_unique<Parts>(environment_, *this);
     Parts& p = *parts_;
-    p.registry->Watch("session-manager",
-                      [&p](const std::vector<routing::Instance>& instances) { p.links.SetInstances(instances); });
+    p.registry->Watch("session-manager", [&p](const std::vector<routing::Instance>& instances) {
+      p.links.SetInstances(instances);
+    });
     p.registry->Announce("gateway", {name(), ""}, [this](const absl::Status&) { EndSoon(); });
   }
   Task<void> Drain() override {
@@ -180,12 +183,12 @@ void Stream::Receive(ToServer frame) {
     case ToServer::Kind::kResume: {
       const auto id = SmId::Parse(frame.sm_id);
       if (!id) return CloseWithError("bad-format", EndReason::kClosed);
-      request_ = cluster().Resume(id->session, Identity(frame.user), frame.h, *this,
-                                  [this, sm_id = frame.sm_id, base = id->inbound_base](
-                                      const Cluster::Resumption& resumption) {
-                                    request_ = 0;
-                                    OnResumed(resumption, sm_id, base);
-                                  });
+      request_ = cluster().Resume(
+          id->session, Identity(frame.user), frame.h, *this,
+          [this, sm_id = frame.sm_id, base = id->inbound_base](const Cluster::Resumption& resumption) {
+            request_ = 0;
+            OnResumed(resumption, sm_id, base);
+          });
       return;
     }
     case ToServer::Kind::kBroken:
@@ -251,7 +254,8 @@ void Stream::SendAck() {
   const bool is_too_early = gateway_.environment().mutation == "acknowledge-on-receipt";
   const std::uint64_t confirmed = is_too_early ? inbound.received() : inbound.confirmed();
   ack_owed_ = confirmed < inbound.received() ? inbound.received() : 0;
-  Send(ToClient::Kind::kAck, {}, static_cast<std::uint32_t>(std::max(confirmed, inbound_base_) - inbound_base_), true);
+  Send(ToClient::Kind::kAck, {},
+       static_cast<std::uint32_t>(std::max(confirmed, inbound_base_) - inbound_base_), true);
 }
 
 void Stream::RequestAck() {

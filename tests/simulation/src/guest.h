@@ -20,8 +20,8 @@ namespace rookery::simulation {
 class Guest {
  public:
   /// `send`: on the session that is there. `rooms`: where it may go; none: it has no life in rooms.
-  Guest(World& world, RoomLedger& ledger, std::string user, std::vector<std::string> rooms, std::uint64_t seed,
-        std::function<void(xmpp::Stanza)> send);
+  Guest(World& world, RoomLedger& ledger, std::string user, std::vector<std::string> rooms,
+        std::uint64_t seed, std::function<void(xmpp::Stanza)> send);
 
   /// Its session is there, a new one or again. It acts from now on when `Act` is called, `between()` apart.
   void Begin(const Ledger::Session& session);

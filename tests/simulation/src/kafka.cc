@@ -98,7 +98,8 @@ class SimulatedConsumer final : public kafka::Consumer {
       return absl::StatusOr<std::int64_t>(it == group->committed.end() ? -1 : it->second);
     });
   }
-  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t partition, std::int64_t unix_millis) override {
+  Task<absl::StatusOr<std::int64_t>> OffsetForTime(std::int32_t partition,
+                                                   std::int64_t unix_millis) override {
     return Ask<absl::StatusOr<std::int64_t>>([&kafka = kafka_, topic = topic_, partition, unix_millis] {
       const Kafka::Partition& log = kafka.partition(topic, partition);
       const auto first = std::partition_point(
@@ -117,7 +118,8 @@ class SimulatedConsumer final : public kafka::Consumer {
   Task<absl::Status> Commit(std::vector<Position> positions) override {
     return Ask<absl::Status>([&kafka = kafka_, group = kafka_.groups_[group_].get(), member = member_,
                               positions = std::move(positions)] {
-      if (member == nullptr || std::find(group->members.begin(), group->members.end(), member) == group->members.end())
+      if (member == nullptr ||
+          std::find(group->members.begin(), group->members.end(), member) == group->members.end())
         return absl::FailedPreconditionError("no member of the group");
       // A rebalance refuses some commits: the generation has changed under them.
       if (group->is_rebalancing() && kafka.world_.random().Chance(0.3))
@@ -209,7 +211,8 @@ class SimulatedConsumer final : public kafka::Consumer {
   }
   void FetchSoon(std::int32_t partition) {
     const auto it = places_.find(partition);
-    if (it == places_.end() || it->second.is_fetching || it->second.is_paused || it->second.position < 0) return;
+    if (it == places_.end() || it->second.is_fetching || it->second.is_paused || it->second.position < 0)
+      return;
     if (it->second.position == kafka_.partition(topic_, partition).end()) return;
     it->second.is_fetching = true;
     world_.After(world_.Latency(), [&kafka = kafka_, self = this, partition] {
@@ -271,9 +274,8 @@ class SimulatedConsumer final : public kafka::Consumer {
     const std::uint64_t seeks = place.seeks;
     world_.After(world_.Latency(), [&kafka = kafka_, self = this, partition, seeks, batch] {
       if (!kafka.Has(self)) return;
-      self->world_.Post(self->process_, self->life_, [self, partition, seeks, batch] {
-        self->Give(partition, seeks, *batch);
-      });
+      self->world_.Post(self->process_, self->life_,
+                        [self, partition, seeks, batch] { self->Give(partition, seeks, *batch); });
     });
   }
 
@@ -341,7 +343,8 @@ class SimulatedProducer final : public kafka::Producer {
     const Place place{std::string(topic), partition};
     if (state_->kafka.hooks.confirms_early && on_appended) {
       const std::int64_t offset = state_->kafka.partition(place.first, place.second).end();
-      asio::post(state_->process.io(), [tell = std::exchange(on_appended, nullptr), offset] { tell(offset); });
+      asio::post(state_->process.io(),
+                 [tell = std::exchange(on_appended, nullptr), offset] { tell(offset); });
     }
     Lane& lane = state_->lanes[place];
     state_->in_flight.Add(lane.in_flight, value.size());
@@ -390,8 +393,8 @@ class SimulatedProducer final : public kafka::Producer {
     bool is_busy = false;
     bool is_appended = false;  // the broker has the batch; its answer has not come
     std::vector<absl::StatusOr<std::int64_t>> offsets;
-    std::int64_t end = 0;      // behind the last record that the broker has said it has
-    std::uint64_t cuts = 0;    // of the partition, by then
+    std::int64_t end = 0;    // behind the last record that the broker has said it has
+    std::uint64_t cuts = 0;  // of the partition, by then
   };
   struct State {
     State(Kafka& k, Process& p) : kafka(k), process(p), life(p.life()) {}
@@ -414,7 +417,8 @@ class SimulatedProducer final : public kafka::Producer {
   /// Does what a broker and librdkafka do when records follow on others that the broker has lost.
   static void Break(const std::shared_ptr<State>& state) {
     state->is_broken = true;
-    state->kafka.world_.Note(state->process.name(), "broken", "its records follow on what a partition has lost");
+    state->kafka.world_.Note(state->process.name(), "broken",
+                             "its records follow on what a partition has lost");
     state->kafka.world_.Post(state->process, state->life, [state] {
       if (!state->is_over() && state->on_broken) state->on_broken();
     });
@@ -470,11 +474,13 @@ class SimulatedProducer final : public kafka::Producer {
       for (std::size_t i = 0; i < lane.batch; ++i) {
         Sent& sent = lane.waiting[i];
         if (sent.value.size() > Kafka::kMaxRecordBytes) {
-          lane.offsets.emplace_back(kafka::Refused(absl::InvalidArgumentError("message.max.bytes"), sent.key, sent.value));
+          lane.offsets.emplace_back(
+              kafka::Refused(absl::InvalidArgumentError("message.max.bytes"), sent.key, sent.value));
         } else if (kafka.world_.random().Chance(kafka.refusals_)) {
           kafka.world_.Note(state->process.name(), "refused", place.first);
           if (kafka.on_refused) kafka.on_refused(place.first, sent.value);
-          lane.offsets.emplace_back(kafka::Refused(absl::PermissionDeniedError("not authorised"), sent.key, sent.value));
+          lane.offsets.emplace_back(
+              kafka::Refused(absl::PermissionDeniedError("not authorised"), sent.key, sent.value));
         } else {
           lane.offsets.emplace_back(kafka.Append(place.first, place.second, sent.key, sent.value));
         }
@@ -523,7 +529,9 @@ Kafka::Kafka(World& world, Process& broker) : world_(world), broker_(broker) {
 
 Kafka::~Kafka() = default;
 
-void Kafka::CreateTopic(const std::string& name, std::uint32_t partitions) { topics_[name].resize(partitions); }
+void Kafka::CreateTopic(const std::string& name, std::uint32_t partitions) {
+  topics_[name].resize(partitions);
+}
 
 std::int64_t Kafka::CommittedOf(const std::string& group, std::int32_t partition) const {
   const auto it = groups_.find(group);
@@ -546,7 +554,8 @@ std::unique_ptr<kafka::Consumer> Kafka::MakeConsumer(Process& process, std::stri
   return std::make_unique<SimulatedConsumer>(*this, process, std::move(topic), std::move(group), handler);
 }
 
-std::int64_t Kafka::Append(const std::string& topic, std::int32_t number, std::string key, std::string value) {
+std::int64_t Kafka::Append(const std::string& topic, std::int32_t number, std::string key,
+                           std::string value) {
   Partition& log = partition(topic, number);
   const std::int64_t offset = log.end();
   if (hooks.append && !hooks.append(topic, value)) return offset;
@@ -603,7 +612,8 @@ void Kafka::TickGroup(Group& group) {
     for (const auto& member : gone) {
       world_.Note("kafka", "evicted", member->process->name());
       std::erase(group.members, member);
-      if (!group.rebalance_at) group.rebalance_at = world_.now() + world_.random().Between(milliseconds(50), seconds(1));
+      if (!group.rebalance_at)
+        group.rebalance_at = world_.now() + world_.random().Between(milliseconds(50), seconds(1));
     }
     for (const auto& member : group.members) {
       std::vector<std::int32_t> overdue;
@@ -620,12 +630,14 @@ void Kafka::TickGroup(Group& group) {
   }
   // Each consumer's view.
   for (SimulatedConsumer* consumer : consumers_) {
-    if (consumer->group() != group.name || consumer->is_closing() || !consumer->process().is_running()) continue;
+    if (consumer->group() != group.name || consumer->is_closing() || !consumer->process().is_running())
+      continue;
     const bool is_reached = Reaches(consumer->process());
     const auto& member = consumer->member_;
-    const bool is_member = member != nullptr && std::find(group.members.begin(), group.members.end(), member) !=
-                                                    group.members.end();
-    if (member != nullptr && ((is_reached && !is_member) || world_.now() - consumer->last_contact() > kSessionTimeout)) {
+    const bool is_member = member != nullptr && std::find(group.members.begin(), group.members.end(),
+                                                          member) != group.members.end();
+    if (member != nullptr &&
+        ((is_reached && !is_member) || world_.now() - consumer->last_contact() > kSessionTimeout)) {
       // Noticed by librdkafka's threads some time after the fact.
       if (world_.random().Chance(0.3)) consumer->LoseAll();
       continue;
@@ -671,7 +683,8 @@ void Kafka::Rebalance(Group& group) {
 void Kafka::GiveFree(Group& group) {
   std::set<std::int32_t> taken;
   for (const auto& member : group.members) taken.insert(member->owned.begin(), member->owned.end());
-  for (std::int32_t partition = 0; partition < static_cast<std::int32_t>(topics_[group.topic].size()); ++partition) {
+  for (std::int32_t partition = 0; partition < static_cast<std::int32_t>(topics_[group.topic].size());
+       ++partition) {
     if (taken.contains(partition)) continue;
     Member* least = nullptr;
     for (const auto& member : group.members)

@@ -76,7 +76,8 @@ class Kafka {
   } hooks;
 
   /// Whoever wants to know what the log holds.
-  std::function<void(std::string_view topic, std::int32_t partition, std::int64_t offset, std::string_view value)>
+  std::function<void(std::string_view topic, std::int32_t partition, std::int64_t offset,
+                     std::string_view value)>
       on_append;
   /// And what it held, and has lost.
   std::function<void(std::string_view topic, std::string_view value)> on_lost;

@@ -28,7 +28,8 @@ void Ledger::Over(Session& session) {
 void Ledger::Back(Session& session) {
   session.here_since_us = world_.now_us();
   session.is_away = false;
-  for (Violation& violation : std::exchange(session.if_it_comes_back, {})) violations_.push_back(std::move(violation));
+  for (Violation& violation : std::exchange(session.if_it_comes_back, {}))
+    violations_.push_back(std::move(violation));
 }
 
 std::uint64_t Ledger::Sent(const Session& sender, const std::string& to) {
@@ -69,7 +70,8 @@ void Ledger::Logged(std::string_view value) {
     for (auto& [number, session] : sessions_)
       if (session.id == record.session_ended().session_id()) session.ended_at = place;
   }
-  for (std::size_t at = value.find(kIdPrefix); at != std::string_view::npos; at = value.find(kIdPrefix, at + 1)) {
+  for (std::size_t at = value.find(kIdPrefix); at != std::string_view::npos;
+       at = value.find(kIdPrefix, at + 1)) {
     const std::uint64_t id = ParseId(value.substr(at, kIdPrefix.size() + kIdDigits));
     const auto found = messages_.find(id);
     if (found == messages_.end() || std::exchange(found->second.is_logged, true)) continue;
@@ -122,7 +124,8 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
     // A message that is refused for another reason may have been heard all the same: the log may not have
     // said so.
     if (stanza.payload().find("too much waits") != std::string::npos && ++message.refusals > 1)
-      Violate("never-twice", absl::StrCat(session.jid, " was told twice that message #", id, " is refused"), id);
+      Violate("never-twice", absl::StrCat(session.jid, " was told twice that message #", id, " is refused"),
+              id);
     world_.Note(session.jid, "bounced", absl::StrCat("#", id));
     return;
   }
@@ -130,8 +133,8 @@ void Ledger::ReceivedMessage(Session& session, const xmpp::Stanza& stanza) {
   world_.Note(session.jid, "receive", absl::StrCat("#", id));
   if (!session.received.insert(id).second) {
     if (session.has_stream_management && !message.is_lost)
-      Violate("never-twice", absl::StrCat(session.jid, " (session ", session.number, ") got message #", id, " twice"),
-              id);
+      Violate("never-twice",
+              absl::StrCat(session.jid, " (session ", session.number, ") got message #", id, " twice"), id);
     return;
   }
   // A message to the full address of a session that is not available is ahead of those that wait for an
@@ -170,7 +173,8 @@ bool Ledger::MayHaveBeenAnothers(const Session& session, const Message& message)
   if (xmpp::ResourceOf(message.to).empty() || message.sent_at_us > session.here_since_us) return false;
   return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
     const Session& other = entry.second;
-    return other.user == session.user && other.jid != session.jid && other.begun_at_us < session.here_since_us &&
+    return other.user == session.user && other.jid != session.jid &&
+           other.begun_at_us < session.here_since_us &&
            (other.ended_at < 0 || other.ended_at > message.logged_at);
   });
 }
@@ -178,7 +182,8 @@ bool Ledger::MayHaveBeenAnothers(const Session& session, const Message& message)
 Ledger::Session* Ledger::FindAnotherAway(const Session& session) {
   if (one_at_a_time_) return nullptr;
   for (auto& [number, other] : sessions_)
-    if (other.user == session.user && other.jid != session.jid && other.is_away && !other.is_over) return &other;
+    if (other.user == session.user && other.jid != session.jid && other.is_away && !other.is_over)
+      return &other;
   return nullptr;
 }
 
@@ -196,7 +201,8 @@ void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {
   if (stanza.type() == "unavailable") {
     if (xmpp::ResourceOf(stanza.from()).empty()) {
       // All that it knew of the contact counts no more: the contact's presence comes anew.
-      std::erase_if(session.sees, [&](const auto& entry) { return xmpp::BareOf(entry.first) == stanza.from(); });
+      std::erase_if(session.sees,
+                    [&](const auto& entry) { return xmpp::BareOf(entry.first) == stanza.from(); });
       world_.Note(session.jid, "sees-nothing", stanza.from());
       return;
     }
@@ -216,8 +222,8 @@ void Ledger::ReceivedPresence(Session& session, const xmpp::Stanza& stanza) {
   const auto told = gone_.find(number);
   const bool is_back = changes_sight && changes_sight(session.user, std::string(xmpp::BareOf(stanza.from())));
   if (told != gone_.end() && told->second.contains(session.jid) && one_at_a_time_ && !is_back)
-    Violate("gone-is-gone", absl::StrCat(session.jid, " was told that session ", number, " of ", stanza.from(),
-                                         " is gone, and sees it again"));
+    Violate("gone-is-gone", absl::StrCat(session.jid, " was told that session ", number, " of ",
+                                         stanza.from(), " is gone, and sees it again"));
   world_.Note(session.jid, "sees", absl::StrCat(stanza.from(), " ", number, ".", presence));
   session.sees[stanza.from()] = {number, presence};
 }
@@ -246,8 +252,8 @@ void Ledger::CheckMessages() {
   }
 }
 
-void Ledger::CheckPresence(const std::function<std::optional<bool>(const std::string&, const std::string&)>& sees,
-                           bool is_last) {
+void Ledger::CheckPresence(
+    const std::function<std::optional<bool>(const std::string&, const std::string&)>& sees, bool is_last) {
   for (const auto& [number, viewer] : sessions_) {
     if (viewer.is_over) continue;
     std::map<std::string, const Session*> truth;
@@ -257,19 +263,21 @@ void Ledger::CheckPresence(const std::function<std::optional<bool>(const std::st
         truth[other.jid] = &other;
     for (const auto& [jid, shown] : viewer.sees)
       if (!truth.contains(jid) && sees(viewer.user, std::string(xmpp::BareOf(jid))).has_value())
-        Violate("no-ghosts",
-                absl::StrCat(viewer.jid, " sees ", jid, " (session ", shown.session, "), who is not there or not its to see"));
+        Violate("no-ghosts", absl::StrCat(viewer.jid, " sees ", jid, " (session ", shown.session,
+                                          "), who is not there or not its to see"));
     for (const auto& [jid, there] : truth) {
       const auto shown = viewer.sees.find(jid);
       if (shown == viewer.sees.end()) {
         if (one_at_a_time_)
-          Violate("everybody-is-seen", absl::StrCat(viewer.jid, " does not see ", jid, " (session ", there->number, ")"));
+          Violate("everybody-is-seen",
+                  absl::StrCat(viewer.jid, " does not see ", jid, " (session ", there->number, ")"));
       } else if (shown->second.session != there->number) {
         Violate("no-ghosts", absl::StrCat(viewer.jid, " sees session ", shown->second.session, " of ", jid,
                                           ", who is there as session ", there->number));
       } else if (is_last && shown->second.presence != there->presences) {
-        Violate("the-last-presence-is-seen", absl::StrCat(viewer.jid, " sees presence ", shown->second.presence, " of ", jid,
-                                                          ", whose last one is ", there->presences));
+        Violate("the-last-presence-is-seen",
+                absl::StrCat(viewer.jid, " sees presence ", shown->second.presence, " of ", jid,
+                             ", whose last one is ", there->presences));
       }
     }
   }

@@ -234,7 +234,8 @@ std::unique_ptr<rpc::GatewayLink> Links::Open(Process& from, const std::string& 
       return connection->Break(absl::UnavailableError("refused"));
     world_.Post(to, connection->up.to_life, [this, connection, address] {
       if (!connection->is_open) return;
-      connection->up.handler = servers_[address].accept(std::make_unique<End<SessionManagerAction>>(connection));
+      connection->up.handler =
+          servers_[address].accept(std::make_unique<End<SessionManagerAction>>(connection));
     });
   });
   return std::make_unique<End<GatewayAction>>(connection);
@@ -242,8 +243,9 @@ std::unique_ptr<rpc::GatewayLink> Links::Open(Process& from, const std::string& 
 
 void Links::OnDeath(Process& process) {
   for (const auto& connection : connections_) {
-    const bool is_concerned = (connection->up.from == &process && connection->up.from_life == process.life()) ||
-                              (connection->up.to == &process && connection->up.to_life == process.life());
+    const bool is_concerned =
+        (connection->up.from == &process && connection->up.from_life == process.life()) ||
+        (connection->up.to == &process && connection->up.to_life == process.life());
     if (!is_concerned || !connection->is_open) continue;
     // The dead end hears nothing and its handler goes now; the other end is told by its kernel.
     if (connection->up.from == &process) connection->down.handler = nullptr;
@@ -268,8 +270,9 @@ void Links::Check() {
     const Process& gateway = *connection->up.from;
     const Process& manager = *connection->up.to;
     const bool is_silent = !gateway.is_running() || !manager.is_running() ||
-                           gateway.life() != connection->up.from_life || manager.life() != connection->up.to_life ||
-                           !world_.AreJoined(gateway, manager) || connection->is_cancelled;
+                           gateway.life() != connection->up.from_life ||
+                           manager.life() != connection->up.to_life || !world_.AreJoined(gateway, manager) ||
+                           connection->is_cancelled;
     if (!is_silent) {
       connection->silent_since.reset();
     } else if (!connection->silent_since) {

@@ -29,7 +29,8 @@
 namespace rookery::simulation {
 namespace {
 
-constexpr const char* kUsage = R"(usage: rookery-simulator [--seed N | --seeds A..B | --for SECONDS [--seed FIRST]]
+constexpr const char* kUsage =
+    R"(usage: rookery-simulator [--seed N | --seeds A..B | --for SECONDS [--seed FIRST]]
                          [--minutes M] [--users N] [--managers N] [--gateways N] [--rooms N] [--rosters N]
                          [--faults LIST] [--story] [--html FILE] [--trace FILE] [--log]
                          [--jobs N] [--list-faults]
@@ -125,14 +126,15 @@ int PlayInChild(char** arguments) {
   Simulation simulation(options);
   const Result result = simulation.Run();
   telemetry::FlushLog();
-  std::printf("seed %llu: %zu violations, %llu messages, %llu acknowledged, %llu received, "
-              "%llu said in rooms, %llu heard, %llu changes of rosters, %llu records, %llu faults, trace %016llx\n",
-              static_cast<unsigned long long>(play.seed), result.violations.size(),
-              static_cast<unsigned long long>(result.messages), static_cast<unsigned long long>(result.acknowledged),
-              static_cast<unsigned long long>(result.received), static_cast<unsigned long long>(result.said),
-              static_cast<unsigned long long>(result.heard), static_cast<unsigned long long>(result.changes),
-              static_cast<unsigned long long>(result.records),
-              static_cast<unsigned long long>(result.faults), static_cast<unsigned long long>(result.trace_hash));
+  std::printf(
+      "seed %llu: %zu violations, %llu messages, %llu acknowledged, %llu received, "
+      "%llu said in rooms, %llu heard, %llu changes of rosters, %llu records, %llu faults, trace %016llx\n",
+      static_cast<unsigned long long>(play.seed), result.violations.size(),
+      static_cast<unsigned long long>(result.messages), static_cast<unsigned long long>(result.acknowledged),
+      static_cast<unsigned long long>(result.received), static_cast<unsigned long long>(result.said),
+      static_cast<unsigned long long>(result.heard), static_cast<unsigned long long>(result.changes),
+      static_cast<unsigned long long>(result.records), static_cast<unsigned long long>(result.faults),
+      static_cast<unsigned long long>(result.trace_hash));
   constexpr std::size_t kShown = 10;
   for (std::size_t i = 0; i < std::min(kShown, result.violations.size()); ++i) {
     const Violation& violation = result.violations[i];
@@ -141,7 +143,8 @@ int PlayInChild(char** arguments) {
   }
   if (play.tells == 1) std::fputs(TellStory(simulation, result).c_str(), stdout);
   const char* html = std::getenv(kHtmlVariable);
-  if (html != nullptr && !WriteHtml(simulation, result, options, html)) std::printf("  cannot write %s\n", html);
+  if (html != nullptr && !WriteHtml(simulation, result, options, html))
+    std::printf("  cannot write %s\n", html);
   const char* trace = std::getenv(kTraceVariable);
   if (trace != nullptr && !WriteTrace(simulation, trace)) std::printf("  cannot write %s\n", trace);
   std::fflush(stdout);

@@ -39,7 +39,9 @@ inline std::uint64_t ParseRoomId(std::string_view text) {
 // And of what they ask of rosters, numbered from two million.
 inline constexpr std::string_view kRosterIdPrefix = "in-roster-";
 
-inline std::string RosterIdText(std::uint64_t id) { return std::string(kRosterIdPrefix) + std::to_string(id); }
+inline std::string RosterIdText(std::uint64_t id) {
+  return std::string(kRosterIdPrefix) + std::to_string(id);
+}
 
 /// 0: not one of ours.
 inline std::uint64_t ParseRosterId(std::string_view text) {

@@ -62,7 +62,8 @@ class SimulatedRooms final : public RoomDatabase {
     co_return rows_.claims.Claim(shard, epoch, above);
   }
   /// Whether the claim stood.
-  Task<absl::StatusOr<bool>> Save(std::uint32_t shard, std::int64_t epoch, std::int64_t turn, RoomChanges changes) {
+  Task<absl::StatusOr<bool>> Save(std::uint32_t shard, std::int64_t epoch, std::int64_t turn,
+                                  RoomChanges changes) {
     const bool stands = rows_.claims.Stands(shard, epoch, turn);
     if (stands) store_.MakeSave(shard, epoch, changes);
     co_return stands;
@@ -93,7 +94,9 @@ class RemoteRoomStore final : public RoomStore {
               [=](SimulatedRooms& db) { return db.Claim(shard, epoch, above); });
         }) {}
 
-  Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override { return claims_.Claim(shard, epoch); }
+  Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override {
+    return claims_.Claim(shard, epoch);
+  }
   Task<absl::StatusOr<std::int64_t>> ClaimedBy(std::uint32_t shard) override {
     return Ask<absl::StatusOr<std::int64_t>>([=](SimulatedRooms& db) { return db.store().ClaimedBy(shard); });
   }
@@ -101,7 +104,8 @@ class RemoteRoomStore final : public RoomStore {
     return Ask<absl::Status>([=](SimulatedRooms& db) { return db.store().KeepCursor(shard, epoch, cursor); });
   }
   Task<absl::StatusOr<std::int64_t>> FindCursor(std::uint32_t shard) override {
-    return Ask<absl::StatusOr<std::int64_t>>([=](SimulatedRooms& db) { return db.store().FindCursor(shard); });
+    return Ask<absl::StatusOr<std::int64_t>>(
+        [=](SimulatedRooms& db) { return db.store().FindCursor(shard); });
   }
   Task<absl::StatusOr<Loaded>> Load(std::uint32_t shard, std::vector<std::string> rooms,
                                     std::size_t max_bytes) override {
@@ -140,8 +144,11 @@ class RemoteRoomStore final : public RoomStore {
  private:
   template <typename T, typename Run>
   Task<T> Ask(Run run) {
-    absl::AnyInvocable<Task<T>()> statement = [&rooms = rooms_, run = std::move(run)]() mutable { return run(rooms); };
-    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout, std::move(statement));
+    absl::AnyInvocable<Task<T>()> statement = [&rooms = rooms_, run = std::move(run)]() mutable {
+      return run(rooms);
+    };
+    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout,
+                                      std::move(statement));
   }
 
   Environment& environment_;
@@ -207,7 +214,8 @@ class SimulatedMuc final : public MemberProcess {
       return environment_.kafka.MakeConsumer(*this, "rooms", "muc", handler);
     });
     ROOKERY_CHECK(joined.ok());
-    p.timer = std::make_unique<runtime::PeriodicTimer>(io().get_executor(), kTick, [&p] { p.shards->Tick(); });
+    p.timer =
+        std::make_unique<runtime::PeriodicTimer>(io().get_executor(), kTick, [&p] { p.shards->Tick(); });
   }
   Task<void> Drain() override {
     Parts& p = *parts_;

@@ -81,7 +81,9 @@ void Mutate(Environment& environment) {
   } else if (name == "repeat-in-rooms") {
     kafka.hooks.read = [](const std::string& topic, std::string& value) {
       events::v1::RoomRecord record;
-      if (topic != "rooms" || !record.ParseFromString(value) || !record.has_delivery() || !record.origin().has_client()) return;
+      if (topic != "rooms" || !record.ParseFromString(value) || !record.has_delivery() ||
+          !record.origin().has_client())
+        return;
       record.mutable_origin()->mutable_client()->set_session_id(RandomBytes(16));
       record.SerializeToString(&value);
     };

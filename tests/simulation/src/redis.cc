@@ -164,7 +164,8 @@ class Client final : public redis::Client {
       return absl::FailedPreconditionError("a command that the simulation does not know");
     });
   }
-  Task<absl::StatusOr<Reply>> Eval(const char* script, std::string key, std::vector<std::string> arguments) override {
+  Task<absl::StatusOr<Reply>> Eval(const char* script, std::string key,
+                                   std::vector<std::string> arguments) override {
     return Run([&data = data_, script, key = std::move(key),
                 args = std::move(arguments)]() -> absl::StatusOr<Reply> {
       if (script == routing::kAnnounceScript) return Announce(data, key, args);
@@ -191,7 +192,8 @@ class Client final : public redis::Client {
 
 }  // namespace
 
-std::unique_ptr<redis::Client> MakeRedisClient(World& world, Process& process, Process& redis, RedisData& data) {
+std::unique_ptr<redis::Client> MakeRedisClient(World& world, Process& process, Process& redis,
+                                               RedisData& data) {
   return std::make_unique<Client>(world, process, redis, data);
 }
 

@@ -24,6 +24,7 @@ struct RedisData {
 
 /// redis::Client of one process. It knows the scripts of libs/routing and of the session directory
 /// (libs/routing/src/scripts.cc, redis_session_directory.cc) and does what they do.
-std::unique_ptr<redis::Client> MakeRedisClient(World& world, Process& process, Process& redis, RedisData& data);
+std::unique_ptr<redis::Client> MakeRedisClient(World& world, Process& process, Process& redis,
+                                               RedisData& data);
 
 }  // namespace rookery::simulation

@@ -50,8 +50,9 @@ void RoomLedger::Acknowledged(std::uint64_t id) {
   if (said == nullptr || std::exchange(said->is_acknowledged, true)) return;
   world_.Note(said->sender->jid, "acked", absl::StrCat("#", id));
   if (!said->is_logged && !said->is_bounced)
-    ledger_.Violate("acknowledged-is-logged", absl::StrCat("what ", said->sender->jid, " has said in ", said->room, " (#",
-                                                           id, ") was acknowledged and is not in the log"),
+    ledger_.Violate("acknowledged-is-logged",
+                    absl::StrCat("what ", said->sender->jid, " has said in ", said->room, " (#", id,
+                                 ") was acknowledged and is not in the log"),
                     id);
 }
 
@@ -65,7 +66,8 @@ void RoomLedger::Entering(const Ledger::Session& session, const std::string& roo
   world_.Note(session.jid, "enter", absl::StrCat(room, " #", entering));
 }
 
-RoomLedger::Stay& RoomLedger::Enter(const Ledger::Session& session, const std::string& room, std::uint64_t entering) {
+RoomLedger::Stay& RoomLedger::Enter(const Ledger::Session& session, const std::string& room,
+                                    std::uint64_t entering) {
   Stay& stay = *stays_.emplace_back(std::make_unique<Stay>());
   stay.session = &session;
   stay.room = room;
@@ -97,12 +99,14 @@ void RoomLedger::Heard(Stay& stay, const xmpp::Stanza& stanza) {
   if (!is_new) {
     if (stay.session->has_stream_management)
       ledger_.Violate("never-twice",
-                      absl::StrCat(stay.session->jid, " has heard #", said->id, " in ", stay.room, " twice"), said->id);
+                      absl::StrCat(stay.session->jid, " has heard #", said->id, " in ", stay.room, " twice"),
+                      said->id);
     return;
   }
   if (said->applied < stay.last_live && !said->is_late)
-    ledger_.Violate("order", absl::StrCat(stay.session->jid, " has heard #", said->id, " in ", stay.room,
-                                          ", record ", said->applied, ", after record ", stay.last_live),
+    ledger_.Violate("order",
+                    absl::StrCat(stay.session->jid, " has heard #", said->id, " in ", stay.room, ", record ",
+                                 said->applied, ", after record ", stay.last_live),
                     said->id);
   stay.last_live = std::max(stay.last_live, said->applied);
 }
@@ -110,8 +114,9 @@ void RoomLedger::Heard(Stay& stay, const xmpp::Stanza& stanza) {
 void RoomLedger::ThrownOut(const Stay& stay, const std::string& how) {
   world_.Note(stay.session->jid, "thrown-out", stay.room + ": " + how);
   if (ledger_.one_at_a_time())
-    ledger_.Violate("rooms-keep-who-is-in", absl::StrCat(stay.session->jid, " (session ", stay.session->number,
-                                                         ") was in ", stay.room, " and was told: ", how));
+    ledger_.Violate("rooms-keep-who-is-in",
+                    absl::StrCat(stay.session->jid, " (session ", stay.session->number, ") was in ",
+                                 stay.room, " and was told: ", how));
 }
 
 // ---- the log ------------------------------------------------------------------
@@ -121,7 +126,8 @@ void RoomLedger::LoggedForRooms(std::int64_t offset, std::string_view value) {
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size())) || !record.has_delivery()) return;
   const std::uint64_t id = ParseRoomId(record.delivery().stanza().id());
   if (id == 0) return CheckLeaving(offset, record);
-  if (offsets_.emplace(id, offset).second) world_.Note("kafka", "logged", absl::StrCat("#", id, " as ", offset));
+  if (offsets_.emplace(id, offset).second)
+    world_.Note("kafka", "logged", absl::StrCat("#", id, " as ", offset));
   if (Said* const said = Find(id)) {
     said->is_logged = true;
     said->is_refused = false;
@@ -138,10 +144,13 @@ void RoomLedger::CheckLeaving(std::int64_t offset, const events::v1::RoomRecord&
   if (found == entering_.end()) return;
   const auto& [session, entering] = found->second;
   const std::int64_t entered = OffsetOf(entering);
-  if (entered < 0 || entered > offset || session->is_over || session->is_away || !ledger_.one_at_a_time()) return;
-  // Its owner may have lost it without its knowing, since their link is cut. Then it ends as soon as it hears of that.
-  taken_out_.emplace_back(session, absl::StrCat(session->jid, " (session ", session->number, ") was there, and ",
-                                                stanza.to(), " was told that it was not"));
+  if (entered < 0 || entered > offset || session->is_over || session->is_away || !ledger_.one_at_a_time())
+    return;
+  // Its owner may have lost it without its knowing, since their link is cut. Then it ends as soon as it hears
+  // of that.
+  taken_out_.emplace_back(
+      session, absl::StrCat(session->jid, " (session ", session->number, ") was there, and ", stanza.to(),
+                            " was told that it was not"));
 }
 
 void RoomLedger::LoggedForUsers(std::int32_t partition, std::int64_t place, std::string_view value) {
@@ -165,18 +174,21 @@ void RoomLedger::LoggedForUsers(std::int32_t partition, std::int64_t place, std:
   } else if (is_of_room && !xmpp::Has(*stanza, common::v1::STANZA_TRAIT_DELAY)) {
     const std::int64_t offset = record.origin().log().offset();
     if (said->applied >= 0 && said->applied != offset)
-      ledger_.Violate("rooms-apply-once", absl::StrCat("#", said->id, " was applied as record ", said->applied,
-                                                       " and as record ", offset, " of ", said->room),
+      ledger_.Violate("rooms-apply-once",
+                      absl::StrCat("#", said->id, " was applied as record ", said->applied, " and as record ",
+                                   offset, " of ", said->room),
                       said->id);
     said->applied = offset;
-    world_.Note("kafka", "said", absl::StrCat("#", said->id, ", record ", offset, " of shard ", record.origin().shard(),
-                                              ", as ", place, " of shard ", partition, " of users, part ",
-                                              record.origin().log().part()));
+    world_.Note(
+        "kafka", "said",
+        absl::StrCat("#", said->id, ", record ", offset, " of shard ", record.origin().shard(), ", as ",
+                     place, " of shard ", partition, " of users, part ", record.origin().log().part()));
   }
 }
 
 void RoomLedger::CheckRepetition(std::int32_t partition, const events::v1::UserRecord& record) {
-  const std::string said = record.has_delivery() ? record.delivery().SerializeAsString() : record.fanout().SerializeAsString();
+  const std::string said =
+      record.has_delivery() ? record.delivery().SerializeAsString() : record.fanout().SerializeAsString();
   const auto key = std::tuple(partition, record.origin().shard(), record.origin().log().offset(),
                               record.origin().log().part());
   const std::size_t hash = std::hash<std::string>{}(said);
@@ -218,7 +230,8 @@ void RoomLedger::CheckSaid() {
   for (const auto& [session, text] : taken_out_)
     if (!session->is_over) ledger_.Violate("rooms-keep-who-is-in", text);
   for (const auto& [id, said] : said_) {
-    const std::string text = absl::StrCat("what ", said.sender->jid, " has said in ", said.room, " (#", id, ")");
+    const std::string text =
+        absl::StrCat("what ", said.sender->jid, " has said in ", said.room, " (#", id, ")");
     const bool is_over = said.sender->is_over;
     if (!said.is_logged && !said.is_bounced && !is_over)
       ledger_.Violate("what-is-sent-is-logged", text + ", whose session has lasted, is not in the log", id);
@@ -252,13 +265,15 @@ void RoomLedger::CheckStay(const Stay& stay, const std::vector<const Said*>& sai
   const auto may_be_missed = [&](const Said& one) {
     return stay.is_over && one.is_late && stay.over_at - one.refused_at < kLate;
   };
-  for (auto it = std::lower_bound(said.begin(), said.end(), from, IsLater); it != said.end() && (*it)->applied < to; ++it)
+  for (auto it = std::lower_bound(said.begin(), said.end(), from, IsLater);
+       it != said.end() && (*it)->applied < to; ++it)
     if (!stay.heard.contains((*it)->id) && !may_be_missed(**it))
-      ledger_.Violate("who-is-in-hears-all",
-                      absl::StrCat(stay.session->jid, " (session ", stay.session->number, ") was in ", stay.room,
-                                   " from record ", from, " to ", stay.is_over ? absl::StrCat(to) : "the end",
-                                   " and has not heard #", (*it)->id, ", record ", (*it)->applied),
-                      (*it)->id);
+      ledger_.Violate(
+          "who-is-in-hears-all",
+          absl::StrCat(stay.session->jid, " (session ", stay.session->number, ") was in ", stay.room,
+                       " from record ", from, " to ", stay.is_over ? absl::StrCat(to) : "the end",
+                       " and has not heard #", (*it)->id, ", record ", (*it)->applied),
+          (*it)->id);
 }
 
 }  // namespace rookery::simulation

@@ -15,12 +15,12 @@
 namespace rookery::events::v1 {
 class RoomRecord;
 class UserRecord;
-}
+}  // namespace rookery::events::v1
 
 namespace rookery::simulation {
 
-/// The accounts of what is said in rooms, by whom it is heard, and who is in. It believes nobody: it hears from those
-/// who enter, and reads the log as it is written.
+/// The accounts of what is said in rooms, by whom it is heard, and who is in. It believes nobody: it hears
+/// from those who enter, and reads the log as it is written.
 class RoomLedger {
  public:
   RoomLedger(World& world, Ledger& ledger) : world_(world), ledger_(ledger) {}
@@ -57,7 +57,9 @@ class RoomLedger {
   std::uint64_t Say(const Ledger::Session& sender, const std::string& room);
   /// The stanza is sent: its sender is a moderator.
   void Kick(const std::string& room, const std::string& nick) { kicked_.insert(room + "/" + nick); }
-  bool WasKicked(const std::string& room, const std::string& nick) const { return kicked_.contains(room + "/" + nick); }
+  bool WasKicked(const std::string& room, const std::string& nick) const {
+    return kicked_.contains(room + "/" + nick);
+  }
   void Acknowledged(std::uint64_t id);
   void Told(std::uint64_t id);
 
@@ -104,7 +106,8 @@ class RoomLedger {
   std::map<std::pair<std::string, std::string>, std::pair<const Ledger::Session*, std::uint64_t>> entering_;
   /// Those who were said to be gone, and what is wrong with that if they were not.
   std::vector<std::pair<const Ledger::Session*, std::string>> taken_out_;
-  std::set<std::tuple<std::uint32_t, std::int64_t, std::uint32_t>> leavings_;  // by shard of users, offset and part
+  std::set<std::tuple<std::uint32_t, std::int64_t, std::uint32_t>>
+      leavings_;  // by shard of users, offset and part
   /// By room and full JID: when the log has refused what was for that session alone.
   std::map<std::pair<std::string, std::string>, SteadyTime> refused_;
   /// The records that follow from those of rooms, by partition of users, shard, offset and part.

@@ -28,14 +28,16 @@ std::string TypeOf(roster::v1::SubscriptionAction action) {
 }
 
 /// Returns whose sight of whom it is about: viewer and contact.
-std::pair<std::string, std::string> SightOf(const std::string& from, const std::string& to, std::string_view type) {
+std::pair<std::string, std::string> SightOf(const std::string& from, const std::string& to,
+                                            std::string_view type) {
   const bool is_of_viewer = type == "subscribe" || type == "unsubscribe";
   return is_of_viewer ? std::pair(from, to) : std::pair(to, from);
 }
 
 std::string Describe(const RosterDatabase::Item& item) {
-  return absl::StrCat("`", item.name, "` ", item.to ? "to " : "", item.from ? "from " : "", item.pending_out ? "ask " : "",
-                      item.approved ? "approved " : "", "in (", absl::StrJoin(item.groups, ", "), ")");
+  return absl::StrCat("`", item.name, "` ", item.to ? "to " : "", item.from ? "from " : "",
+                      item.pending_out ? "ask " : "", item.approved ? "approved " : "", "in (",
+                      absl::StrJoin(item.groups, ", "), ")");
 }
 
 }  // namespace
@@ -68,15 +70,19 @@ void RosterLedger::Answered(const Ledger::Session& session, std::uint64_t id, bo
   change.is_answered = true;
   change.is_refused = is_error;
   if (!is_error && change.applied == 0 && !change.what.starts_with("get"))
-    ledger_.Violate("answered-is-done", absl::StrCat("#", id, " (", change.what, ") was answered, and is not done"), id);
+    ledger_.Violate("answered-is-done",
+                    absl::StrCat("#", id, " (", change.what, ") was answered, and is not done"), id);
 }
 
 void RosterLedger::LoggedForUsers(std::int32_t partition, std::int64_t offset, std::string_view value) {
-  if (value.find("ubscribe") == std::string_view::npos && value.find(xmpp::ns::kRoster) == std::string_view::npos) return;
+  if (value.find("ubscribe") == std::string_view::npos &&
+      value.find(xmpp::ns::kRoster) == std::string_view::npos)
+    return;
   events::v1::UserRecord record;
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size()))) return;
   if (!record.has_outbound() && !record.has_delivery()) return;
-  const xmpp::Stanza& stanza = record.has_outbound() ? record.outbound().stanza() : record.delivery().stanza();
+  const xmpp::Stanza& stanza =
+      record.has_outbound() ? record.outbound().stanza() : record.delivery().stanza();
   Record noted;
   noted.id = ParseRosterId(stanza.id());
   noted.is_inbound = record.has_delivery();
@@ -107,7 +113,9 @@ void RosterLedger::RefusedForUsers(std::string_view value) {
   events::v1::UserRecord record;
   if (!record.ParseFromArray(value.data(), static_cast<int>(value.size())) || !record.has_delivery()) return;
   const xmpp::Stanza& stanza = record.delivery().stanza();
-  if (stanza.kind() != common::v1::STANZA_KIND_PRESENCE || stanza.type().find("subscribe") == std::string::npos) return;
+  if (stanza.kind() != common::v1::STANZA_KIND_PRESENCE ||
+      stanza.type().find("subscribe") == std::string::npos)
+    return;
   const std::string from(xmpp::BareOf(stanza.from()));
   const std::string to(xmpp::BareOf(stanza.to()));
   refused_.insert({from, to});
@@ -125,7 +133,8 @@ void RosterLedger::Applied(const RosterDatabase::Applied& applied) {
   ++applied_;
   const Record& record = found->second;
   const Pair item{applied.owner, applied.jid};
-  world_.Note("postgres", "roster-applied", absl::StrCat("#", record.id, " ", record.type, ": ", applied.owner, " ", applied.jid));
+  world_.Note("postgres", "roster-applied",
+              absl::StrCat("#", record.id, " ", record.type, ": ", applied.owner, " ", applied.jid));
   if (record.is_inbound) {
     const Pair sight = SightOf(record.from, applied.owner, record.type);
     words_[{record.from, applied.owner, sight.first}].heard.push_back(record.type);
@@ -137,12 +146,13 @@ void RosterLedger::Applied(const RosterDatabase::Applied& applied) {
   const auto change = changes_.find(record.id);
   if (change != changes_.end()) {
     if (++change->second.applied > 1)
-      ledger_.Violate("changes-are-made-once", absl::StrCat("#", record.id, " (", change->second.what, ") is made again"),
-                      record.id);
+      ledger_.Violate("changes-are-made-once",
+                      absl::StrCat("#", record.id, " (", change->second.what, ") is made again"), record.id);
     std::uint64_t& newest = newest_[{change->second.session, applied.jid}];
     if (record.id < newest)
       ledger_.Violate("changes-keep-their-order",
-                      absl::StrCat("#", record.id, " (", change->second.what, ") is made after #", newest), record.id);
+                      absl::StrCat("#", record.id, " (", change->second.what, ") is made after #", newest),
+                      record.id);
     newest = std::max(newest, record.id);
   }
   if (record.type == "set") {
@@ -156,7 +166,8 @@ void RosterLedger::Applied(const RosterDatabase::Applied& applied) {
   } else {
     if (applied.is_listed) names_.try_emplace(item);
     roster::v1::ProcessOutboundSubscriptionResponse response;
-    if (response.ParseFromString(applied.response) && response.route()) Say(applied.owner, applied.jid, record.type);
+    if (response.ParseFromString(applied.response) && response.route())
+      Say(applied.owner, applied.jid, record.type);
   }
 }
 
@@ -166,11 +177,13 @@ void RosterLedger::CheckChanges(const std::map<std::uint64_t, Ledger::Session>& 
   for (const auto& [id, change] : changes_) {
     if (change.is_refused && change.applied > 0)
       ledger_.Violate("refused-is-not-done",
-                      absl::StrCat("#", id, " (", change.what, ") was answered with an error, and is done"), id);
+                      absl::StrCat("#", id, " (", change.what, ") was answered with an error, and is done"),
+                      id);
     if (sessions.at(change.session).is_over) continue;
     if (change.is_iq ? !change.is_answered : change.applied == 0 && !change.is_refused)
       ledger_.Violate("what-is-asked-is-answered",
-                      absl::StrCat("#", id, " (", change.what, "), whose session has lasted, has no answer"), id);
+                      absl::StrCat("#", id, " (", change.what, "), whose session has lasted, has no answer"),
+                      id);
   }
   for (const auto& [between, words] : words_) {
     const auto& [from, to, viewer] = between;
@@ -183,8 +196,8 @@ void RosterLedger::CheckChanges(const std::map<std::uint64_t, Ledger::Session>& 
     if (said == heard) continue;
     const auto [first, other] = std::mismatch(said.begin(), said.end(), heard.begin(), heard.end());
     ledger_.Violate("subscriptions-arrive",
-                    absl::StrCat("of what ", from, " has said to ", to, " of what ", viewer, " sees, ", said.size(),
-                                 " words, number ", first - said.begin() + 1, " is to be `",
+                    absl::StrCat("of what ", from, " has said to ", to, " of what ", viewer, " sees, ",
+                                 said.size(), " words, number ", first - said.begin() + 1, " is to be `",
                                  first == said.end() ? "" : *first, "` and was heard as `",
                                  other == heard.end() ? "" : *other, "`"));
   }
@@ -205,8 +218,9 @@ void RosterLedger::CheckPair(const std::string& viewer, const std::string& conta
   const bool is_one = mine.to == theirs.from && mine.pending_out == theirs.pending_in;
   // RFC 6121 has nothing that tells an answer to what was asked before from one to what is asked now.
   if (is_one || crossed_.contains({viewer, contact})) return;
-  ledger_.Violate("rosters-agree", absl::StrCat(viewer, " has ", contact, " as ", Describe(mine), ", who has it as ",
-                                                Describe(theirs), theirs.pending_in ? " asking" : ""));
+  ledger_.Violate("rosters-agree",
+                  absl::StrCat(viewer, " has ", contact, " as ", Describe(mine), ", who has it as ",
+                               Describe(theirs), theirs.pending_in ? " asking" : ""));
 }
 
 void RosterLedger::CheckRosters(const std::vector<std::string>& users) {
@@ -218,13 +232,15 @@ void RosterLedger::CheckRosters(const std::vector<std::string>& users) {
       listed.insert(item.jid);
       const auto expected = names_.find({user, item.jid});
       if (expected == names_.end() || expected->second != item.name)
-        ledger_.Violate("rosters-are-as-changed",
-                        absl::StrCat(user, " has ", item.jid, " as `", item.name, "`, which is to be ",
-                                     expected == names_.end() ? "gone" : absl::StrCat("`", expected->second, "`")));
+        ledger_.Violate(
+            "rosters-are-as-changed",
+            absl::StrCat(user, " has ", item.jid, " as `", item.name, "`, which is to be ",
+                         expected == names_.end() ? "gone" : absl::StrCat("`", expected->second, "`")));
     }
     for (const auto& [item, name] : names_)
       if (item.first == user && !listed.contains(item.second))
-        ledger_.Violate("rosters-are-as-changed", absl::StrCat(user, " does not have ", item.second, ", who is to be `", name, "`"));
+        ledger_.Violate("rosters-are-as-changed",
+                        absl::StrCat(user, " does not have ", item.second, ", who is to be `", name, "`"));
   }
 }
 
@@ -235,10 +251,11 @@ void RosterLedger::CheckView(const std::string& jid, const std::string& user,
     if (item.is_listed) truth[item.jid] = Describe(item);
   for (const auto& [contact, item] : view)
     if (const auto found = truth.find(contact); found == truth.end()) {
-      ledger_.Violate("views-are-rosters", absl::StrCat(jid, " shows ", contact, ", who is not in the roster"));
-    } else if (found->second != Describe(item)) {
       ledger_.Violate("views-are-rosters",
-                      absl::StrCat(jid, " shows ", contact, " as ", Describe(item), ", and it is ", found->second));
+                      absl::StrCat(jid, " shows ", contact, ", who is not in the roster"));
+    } else if (found->second != Describe(item)) {
+      ledger_.Violate("views-are-rosters", absl::StrCat(jid, " shows ", contact, " as ", Describe(item),
+                                                        ", and it is ", found->second));
     }
   for (const auto& [contact, item] : truth)
     if (!view.contains(contact))

@@ -16,8 +16,8 @@
 
 namespace rookery::simulation {
 
-/// The accounts of what people change in their rosters. It believes nobody: it hears from those who change, reads the
-/// log as it is written, and sees each change where the database makes it.
+/// The accounts of what people change in their rosters. It believes nobody: it hears from those who change,
+/// reads the log as it is written, and sees each change where the database makes it.
 class RosterLedger {
  public:
   RosterLedger(World& world, Ledger& ledger, const RosterDatabase& database)
@@ -41,7 +41,8 @@ class RosterLedger {
   bool MayHaveChanged(const std::string& a, const std::string& b) const { return pairs_.contains({a, b}); }
 
   /// Somebody is about to send the change: its id.
-  std::uint64_t Sent(const Ledger::Session& sender, const std::string& contact, bool is_iq, const std::string& what);
+  std::uint64_t Sent(const Ledger::Session& sender, const std::string& contact, bool is_iq,
+                     const std::string& what);
   void Answered(const Ledger::Session& session, std::uint64_t id, bool is_error);
   void LoggedForUsers(std::int32_t partition, std::int64_t offset, std::string_view value);
   void RefusedForUsers(std::string_view value);
@@ -54,7 +55,8 @@ class RosterLedger {
   /// Checks that what a client of the user shows is its roster.
   void CheckView(const std::string& jid, const std::string& user,
                  const std::map<std::string, RosterDatabase::Item>& view);
-  /// Whether `viewer` sees the presence of `contact`; nothing where words that have crossed leave them of two minds.
+  /// Whether `viewer` sees the presence of `contact`; nothing where words that have crossed leave them of two
+  /// minds.
   std::optional<bool> Sees(const std::string& viewer, const std::string& contact) const;
 
   std::uint64_t applied() const { return applied_; }
@@ -86,9 +88,11 @@ class RosterLedger {
   std::map<std::string, Record> records_;  // by the name that the roster service knows it by
   std::map<std::tuple<std::string, std::string, std::string>, Words> words_;
   std::set<Pair> refused_;  // from whom to whom the log has refused words, and takes them later
-  std::set<Pair> crossed_;                 // viewer and contact
-  std::map<Pair, std::string> names_;      // owner and contact: as the newest change says; none where it is not listed
-  std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> newest_;  // session and contact -> its newest change
+  std::set<Pair> crossed_;  // viewer and contact
+  std::map<Pair, std::string>
+      names_;  // owner and contact: as the newest change says; none where it is not listed
+  std::map<std::pair<std::uint64_t, std::string>, std::uint64_t>
+      newest_;  // session and contact -> its newest change
   std::uint64_t last_ = 2'000'000;
   std::uint64_t applied_ = 0;
 };

@@ -55,7 +55,7 @@ class MemoryRosterDatabase final : public RosterDatabase {
   }
   static Item ItemOf(const Contact& contact) {
     const SubscriptionState& state = contact.state;
-    return {contact.jid,      contact.name,     contact.groups, state.to,      state.from,
+    return {contact.jid,       contact.name,     contact.groups, state.to,      state.from,
             state.pending_out, state.pending_in, state.approved, contact.listed};
   }
 };
@@ -72,12 +72,12 @@ class RemoteStore final : public RosterStore {
     return Ask<absl::StatusOr<StoredRoster>>([=](RosterStore& rows) { return rows.LoadPending(owner); });
   }
   Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override {
-    return Ask<absl::StatusOr<Snapshot>>([=](RosterStore& rows) { return rows.Read(owner, jid, request_id); });
+    return Ask<absl::StatusOr<Snapshot>>(
+        [=](RosterStore& rows) { return rows.Read(owner, jid, request_id); });
   }
   Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override {
-    absl::AnyInvocable<Task<absl::StatusOr<std::uint64_t>>()> statement = [&database = database_, owner, change] {
-      return Make(database, owner, change);
-    };
+    absl::AnyInvocable<Task<absl::StatusOr<std::uint64_t>>()> statement =
+        [&database = database_, owner, change] { return Make(database, owner, change); };
     return Send<absl::StatusOr<std::uint64_t>>(std::move(statement));
   }
   Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) override {
@@ -97,17 +97,22 @@ class RemoteStore final : public RosterStore {
  private:
   template <typename T, typename Run>
   Task<T> Ask(Run run) {
-    absl::AnyInvocable<Task<T>()> statement = [&rows = database_.rows, run = std::move(run)]() mutable { return run(rows); };
+    absl::AnyInvocable<Task<T>()> statement = [&rows = database_.rows, run = std::move(run)]() mutable {
+      return run(rows);
+    };
     return Send<T>(std::move(statement));
   }
   template <typename T>
   Task<T> Send(absl::AnyInvocable<Task<T>()> statement) {
-    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout, std::move(statement));
+    return environment_.world.Call<T>(process_, environment_.postgres, kStatementTimeout,
+                                      std::move(statement));
   }
-  static Task<absl::StatusOr<std::uint64_t>> Make(MemoryRosterDatabase& database, std::string owner, Change change) {
+  static Task<absl::StatusOr<std::uint64_t>> Make(MemoryRosterDatabase& database, std::string owner,
+                                                  Change change) {
     auto version = co_await database.rows.Apply(owner, change);
     if (version.ok() && database.on_applied && !change.contact.jid.empty())
-      database.on_applied({owner, change.contact.jid, change.contact.listed, change.request_id, change.response});
+      database.on_applied(
+          {owner, change.contact.jid, change.contact.listed, change.request_id, change.response});
     co_return version;
   }
 
@@ -141,7 +146,8 @@ class SimulatedRoster final : public RosterProcess {
   Task<absl::StatusOr<v1::DeleteUserResponse>> Delete(v1::DeleteUserRequest request) override {
     return parts_->keeper.DeleteUser(std::move(request));
   }
-  Task<absl::StatusOr<v1::GetUserSettingsResponse>> GetUserSettings(v1::GetUserSettingsRequest request) override {
+  Task<absl::StatusOr<v1::GetUserSettingsResponse>> GetUserSettings(
+      v1::GetUserSettingsRequest request) override {
     return parts_->keeper.GetUserSettings(std::move(request));
   }
   Task<absl::StatusOr<v1::BlockAddressesResponse>> Block(v1::BlockAddressesRequest request) override {
@@ -192,7 +198,8 @@ class SimulatedRoster final : public RosterProcess {
 
 std::unique_ptr<RosterDatabase> MakeRosterDatabase() { return std::make_unique<MemoryRosterDatabase>(); }
 
-std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database, std::string name) {
+std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database,
+                                          std::string name) {
   return std::make_unique<SimulatedRoster>(environment, static_cast<MemoryRosterDatabase&>(database),
                                            std::move(name));
 }

@@ -80,8 +80,7 @@ class SimulatedSearch final : public SearchProcess {
         member::EpochsIn(*p.registry, "search"), p.metrics);
     p.log->OnBroken([&p] { p.owner->OnLogBroken(); });
     p.disco = std::make_unique<member::DiscoDesk>(
-        member::PlainInfo("directory", "text", "search"),
-        [&p](std::string_view address) {
+        member::PlainInfo("directory", "text", "search"), [&p](std::string_view address) {
           return p.is_live(events::HomeWith(events::Service::kSearch, p.log->topology(), address).partition);
         });
     environment_.searches[Address()] = this;

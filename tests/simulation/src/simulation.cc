@@ -29,7 +29,8 @@ Simulation::Simulation(Options options)
       room_database_(MakeRoomDatabase()),
       kafka_(world_, broker_),
       links_(world_),
-      environment_{world_, kafka_, links_, redis_, redis_data_, postgres_, *database_, {}, {}, 8, seconds(60), options_.mutation},
+      environment_{world_,     kafka_, links_, redis_, redis_data_, postgres_,
+                   *database_, {},     {},     8,      seconds(60), options_.mutation},
       ledger_(world_),
       room_ledger_(world_, ledger_),
       roster_ledger_(world_, ledger_, *roster_database_),
@@ -39,7 +40,8 @@ Simulation::Simulation(Options options)
       wires_(world_) {
   environment_.has_little_room = options_.faults.contains(std::string(kLittleRoom));
   Mutate(environment_);
-  for (const char* topic : {"users", "messages", "presence", "rooms"}) kafka_.CreateTopic(topic, environment_.shards);
+  for (const char* topic : {"users", "messages", "presence", "rooms"})
+    kafka_.CreateTopic(topic, environment_.shards);
   kafka_.on_append = [this](std::string_view topic, std::int32_t partition, std::int64_t offset,
                             std::string_view value) {
     if (topic == "users") ledger_.Logged(value);
@@ -62,7 +64,9 @@ Simulation::Simulation(Options options)
     if (id != 0 && !client->has_stream_management() && stanza.type() != "error") ledger_.HandedOver(id);
   };
   if (options_.changing != 0)
-    roster_database_->on_applied = [this](const RosterDatabase::Applied& applied) { roster_ledger_.Applied(applied); };
+    roster_database_->on_applied = [this](const RosterDatabase::Applied& applied) {
+      roster_ledger_.Applied(applied);
+    };
   ledger_.changes_sight = [this](const std::string& viewer, const std::string& contact) {
     return roster_ledger_.MayHaveChanged(viewer, contact);
   };
@@ -102,11 +106,10 @@ Simulation::Simulation(Options options)
       Client::Rooms rooms{room_ledger_, {}, room_random_.Next()};
       for (const std::string& room : rooms_)
         if (room_random_.Chance(0.5)) rooms.addresses.push_back(room);
-      clients_.push_back(std::make_unique<Client>(world_, ledger_, wires_, gateways, name,
-                                                  absl::StrCat("d", d + 1), habits, environment_.resume_timeout,
-                                                  random_.Next(), std::move(rooms),
-                                                  Client::Contacts{roster_ledger_, contacts[static_cast<std::size_t>(i)],
-                                                                   roster_random_.Next()}));
+      clients_.push_back(std::make_unique<Client>(
+          world_, ledger_, wires_, gateways, name, absl::StrCat("d", d + 1), habits,
+          environment_.resume_timeout, random_.Next(), std::move(rooms),
+          Client::Contacts{roster_ledger_, contacts[static_cast<std::size_t>(i)], roster_random_.Next()}));
       devices[static_cast<std::size_t>(i)].push_back(clients_.back().get());
     }
   }
@@ -126,7 +129,8 @@ Simulation::Simulation(Options options)
 std::vector<std::vector<std::string>> Simulation::DrawContacts() {
   constexpr std::size_t kContacts = 2;
   std::vector<std::vector<std::string>> contacts(users_.size());
-  const std::size_t changing = options_.changing < 0 ? users_.size() : static_cast<std::size_t>(options_.changing);
+  const std::size_t changing =
+      options_.changing < 0 ? users_.size() : static_cast<std::size_t>(options_.changing);
   // Both may change what they are to each other.
   for (std::size_t i = 0; i < std::min(changing, users_.size()) && users_.size() > 1; ++i)
     for (std::size_t k = 0; k < kContacts; ++k) {
@@ -144,7 +148,8 @@ bool Simulation::IsOutOfReach(const Ledger::Session& session) const {
   const GatewayProcess* const gateway = client == clients_.end() ? nullptr : wires_.GatewayOf(**client);
   if (gateway == nullptr) return false;
   if (gateway->is_frozen()) return true;
-  const events::Topology topology({environment_.shards, environment_.shards, environment_.shards, environment_.shards});
+  const events::Topology topology(
+      {environment_.shards, environment_.shards, environment_.shards, environment_.shards});
   const std::uint32_t shard = topology.PartitionOf(events::Topic::kUsers, session.user);
   return std::any_of(managers_.begin(), managers_.end(), [&](const auto& manager) {
     return manager->is_live(shard) && !world_.AreJoined(*gateway, *manager);
@@ -153,13 +158,16 @@ bool Simulation::IsOutOfReach(const Ledger::Session& session) const {
 
 std::vector<std::string> Simulation::DrawRooms() {
   std::size_t count = room_random_.Chance(0.5) ? 1 + room_random_.Below(4) : 0;
-  if (options_.rooms >= 0) count = std::min<std::size_t>(static_cast<std::size_t>(options_.rooms), environment_.shards);
-  const events::Topology topology({environment_.shards, environment_.shards, environment_.shards, environment_.shards});
+  if (options_.rooms >= 0)
+    count = std::min<std::size_t>(static_cast<std::size_t>(options_.rooms), environment_.shards);
+  const events::Topology topology(
+      {environment_.shards, environment_.shards, environment_.shards, environment_.shards});
   std::set<std::uint32_t> shards;
   std::vector<std::string> rooms;
   // Each in a shard of its own. Halls are there when nobody is in.
   for (int i = 0; rooms.size() < count; ++i) {
-    const std::string room = absl::StrCat(rooms.size() % 2 == 0 ? "room" : "hall", i, "@conference.localhost");
+    const std::string room =
+        absl::StrCat(rooms.size() % 2 == 0 ? "room" : "hall", i, "@conference.localhost");
     if (shards.insert(topology.PartitionOf(events::Topic::kRooms, room)).second) rooms.push_back(room);
   }
   return rooms;
@@ -252,8 +260,9 @@ void Simulation::CheckShards() {
       for (const auto& process : processes)
         if (process->name().starts_with(prefix) && process->is_live(shard)) owners.push_back(process->name());
       if (owners.size() != 1)
-        ledger_.Violate("every-shard-has-one-owner", absl::StrCat("shard ", shard, " of ", service, " is owned by ",
-                                                                  owners.empty() ? "nobody" : absl::StrJoin(owners, " and ")));
+        ledger_.Violate("every-shard-has-one-owner",
+                        absl::StrCat("shard ", shard, " of ", service, " is owned by ",
+                                     owners.empty() ? "nobody" : absl::StrJoin(owners, " and ")));
     }
   };
   check("users", managers_, "");
@@ -267,8 +276,8 @@ void Simulation::CheckCursors(const std::string& topic, const std::string& group
     const std::int64_t end = kafka_.partition(topic, partition).end();
     const std::int64_t cursor = kafka_.CommittedOf(group, partition);
     if (cursor < end)
-      ledger_.Violate("every-record-is-finished",
-                      absl::StrCat("the cursor of shard ", shard, " of ", topic, " is ", cursor, " of ", end));
+      ledger_.Violate("every-record-is-finished", absl::StrCat("the cursor of shard ", shard, " of ", topic,
+                                                               " is ", cursor, " of ", end));
   }
 }
 
@@ -288,7 +297,8 @@ void Simulation::CheckRooms() {
     }
     const std::set<std::string> believed = room_database_->SessionsIn(room);
     for (const std::string& jid : believed)
-      if (!truth.contains(jid)) ledger_.Violate("no-ghosts", absl::StrCat(room, " believes that ", jid, " is in"));
+      if (!truth.contains(jid))
+        ledger_.Violate("no-ghosts", absl::StrCat(room, " believes that ", jid, " is in"));
     for (const std::string& jid : truth)
       if (!believed.contains(jid))
         ledger_.Violate("everybody-is-seen", absl::StrCat(jid, " is in ", room, ", which does not know it"));
@@ -296,10 +306,12 @@ void Simulation::CheckRooms() {
       if (!client->guest().IsIn(room)) continue;
       for (const std::string& nick : client->guest().SeenIn(room))
         if (!nicks.contains(nick))
-          ledger_.Violate("no-ghosts", absl::StrCat(client->session()->jid, " sees ", nick, " in ", room, ", who is not in"));
+          ledger_.Violate("no-ghosts", absl::StrCat(client->session()->jid, " sees ", nick, " in ", room,
+                                                    ", who is not in"));
       for (const std::string& nick : nicks)
         if (!client->guest().SeenIn(room).contains(nick))
-          ledger_.Violate("everybody-is-seen", absl::StrCat(client->session()->jid, " does not see ", nick, " in ", room));
+          ledger_.Violate("everybody-is-seen",
+                          absl::StrCat(client->session()->jid, " does not see ", nick, " in ", room));
     }
   }
 }
@@ -318,7 +330,8 @@ void Simulation::CheckRosters() {
     if (book.has_roster()) {
       roster_ledger_.CheckView(client->session()->jid, client->user(), book.view());
     } else {
-      ledger_.Violate("who-asks-has-the-roster", absl::StrCat(client->session()->jid, " has asked, and has no roster"));
+      ledger_.Violate("who-asks-has-the-roster",
+                      absl::StrCat(client->session()->jid, " has asked, and has no roster"));
     }
   }
   // The owners' belief about rosters shows when somebody says something.
@@ -337,7 +350,8 @@ void Simulation::Check() {
                       absl::StrCat(client->user(), " has ", client->unacknowledged(),
                                    " stanzas that were never acknowledged"));
     for (const std::string& service : client->unanswered())
-      ledger_.Violate("services-answer", absl::StrCat(service, " has told ", client->user(), " nothing of itself"));
+      ledger_.Violate("services-answer",
+                      absl::StrCat(service, " has told ", client->user(), " nothing of itself"));
   }
   ledger_.CheckMessages();
   CheckRosters();
@@ -359,18 +373,21 @@ void Simulation::Check() {
   std::size_t at_gateways = 0;
   for (const auto& gateway : gateways_) at_gateways += gateway->sessions();
   if (at_gateways != staying_.size())
-    ledger_.Violate("sessions-end", absl::StrCat("gateways have ", at_gateways, " sessions, and ", staying_.size(),
-                                                 " clients are online"));
+    ledger_.Violate("sessions-end", absl::StrCat("gateways have ", at_gateways, " sessions, and ",
+                                                 staying_.size(), " clients are online"));
   // A row that is not needed any more may stay as long as its session.
   for (Client* client : staying_) client->GoHome();
   world_.RunFor(minutes(2));
-  if (database_->offline_messages() > 0 || database_->parked_sessions() > 0 || database_->stored_packets() > 0)
+  if (database_->offline_messages() > 0 || database_->parked_sessions() > 0 ||
+      database_->stored_packets() > 0)
     ledger_.Violate("stores-drain", absl::StrCat("left in the store:", database_->Describe()));
   for (const std::string& room : room_database_->rooms())
     if (const auto in = room_database_->SessionsIn(room); !in.empty() || !room_database_->IsPersistent(room))
-      ledger_.Violate("stores-drain", absl::StrCat("when all have left, ", room, " is there with ", absl::StrJoin(in, ", ")));
+      ledger_.Violate("stores-drain",
+                      absl::StrCat("when all have left, ", room, " is there with ", absl::StrJoin(in, ", ")));
   if (room_database_->destroyed_rooms() > 0)
-    ledger_.Violate("stores-drain", absl::StrCat(room_database_->destroyed_rooms(), " destroyed rooms are remembered"));
+    ledger_.Violate("stores-drain",
+                    absl::StrCat(room_database_->destroyed_rooms(), " destroyed rooms are remembered"));
 }
 
 }  // namespace rookery::simulation

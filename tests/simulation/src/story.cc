@@ -13,10 +13,11 @@
 namespace rookery::simulation {
 namespace {
 
-constexpr std::string_view kFaultWords[] = {"kill",   "start",          "drain",          "freeze",    "thaw",
-                                            "cut",    "heal",           "fault",          "evicted",   "assigned",
-                                            "lost",   "revoking",       "partition-away", "refused",   "truncated",
-                                            "settle", "partition-back", "check",          "violation", "offset-gone"};
+constexpr std::string_view kFaultWords[] = {"kill",           "start",    "drain",     "freeze",
+                                            "thaw",           "cut",      "heal",      "fault",
+                                            "evicted",        "assigned", "lost",      "revoking",
+                                            "partition-away", "refused",  "truncated", "settle",
+                                            "partition-back", "check",    "violation", "offset-gone"};
 
 bool IsFault(const Trace::Entry& entry) {
   return std::find(std::begin(kFaultWords), std::end(kFaultWords), entry.what) != std::end(kFaultWords);
@@ -32,8 +33,8 @@ bool Mentions(const Trace::Entry& entry, std::uint64_t message) {
 }
 
 std::string Line(const Trace::Entry& entry) {
-  return absl::StrFormat("%12.6f  %-24s %-14s %s\n", static_cast<double>(entry.at_us) / 1e6, entry.lane, entry.what,
-                         entry.text);
+  return absl::StrFormat("%12.6f  %-24s %-14s %s\n", static_cast<double>(entry.at_us) / 1e6, entry.lane,
+                         entry.what, entry.text);
 }
 
 /// The lanes of those who are concerned: the message's clients.
@@ -86,7 +87,8 @@ std::string TellStory(const Simulation& simulation, const Result& result) {
   for (const Trace::Entry& entry : entries) {
     const bool is_personal = people.contains(entry.lane) && entry.what != "send" && entry.what != "receive" &&
                              entry.what != "acked" && entry.what != "sees" && entry.what != "sees-gone";
-    if (IsFault(entry) || Mentions(entry, violation.message) || is_personal) absl::StrAppend(&text, Line(entry));
+    if (IsFault(entry) || Mentions(entry, violation.message) || is_personal)
+      absl::StrAppend(&text, Line(entry));
   }
   return text;
 }
@@ -97,7 +99,8 @@ bool WriteTrace(const Simulation& simulation, const std::string& path) {
   return file.good();
 }
 
-bool WriteHtml(const Simulation& simulation, const Result& result, const Options& options, const std::string& path) {
+bool WriteHtml(const Simulation& simulation, const Result& result, const Options& options,
+               const std::string& path) {
   std::ofstream file(path);
   if (!file) return false;
   const Violation* violation = result.violations.empty() ? nullptr : &result.violations.front();
@@ -130,15 +133,16 @@ bool WriteHtml(const Simulation& simulation, const Result& result, const Options
        << result.acknowledged << " acknowledged, " << result.received << " received; " << result.faults
        << " faults; trace <code>" << absl::StrFormat("%016x", result.trace_hash) << "</code></p><ol>";
   for (const Violation& v : result.violations)
-    file << "<li>" << absl::StrFormat("%.3f s ", static_cast<double>(v.at_us) / 1e6) << "<b>" << Escape(v.rule)
-         << "</b>: " << Escape(v.text) << "</li>";
+    file << "<li>" << absl::StrFormat("%.3f s ", static_cast<double>(v.at_us) / 1e6) << "<b>"
+         << Escape(v.rule) << "</b>: " << Escape(v.text) << "</li>";
   file << "</ol>";
   if (message != 0) file << "<p>In red: what happened to message #" << message << ".</p>";
   file << "<svg width=\"" << width << "\" height=\"" << height << "\" xmlns=\"http://www.w3.org/2000/svg\">";
   for (std::size_t i = 0; i < lanes.size(); ++i) {
     const int x = kLeft + static_cast<int>(i) * kLane + 8;
-    file << "<text x=\"" << x - 4 << "\" y=\"14\" font-weight=\"bold\">" << Escape(lanes[i]) << "</text><line x1=\""
-         << x << "\" x2=\"" << x << "\" y1=\"22\" y2=\"" << height << "\" stroke=\"#ccc\"/>";
+    file << "<text x=\"" << x - 4 << "\" y=\"14\" font-weight=\"bold\">" << Escape(lanes[i])
+         << "</text><line x1=\"" << x << "\" x2=\"" << x << "\" y1=\"22\" y2=\"" << height
+         << "\" stroke=\"#ccc\"/>";
   }
   // Where a process was dead or stood still.
   std::map<std::string, std::pair<int, std::string>> bars;
@@ -160,9 +164,9 @@ bool WriteHtml(const Simulation& simulation, const Result& result, const Options
     if (entry->what == "start" || entry->what == "thaw") close_bar(entry->lane, y);
     file << "<text x=\"2\" y=\"" << y << "\" fill=\"#888\">"
          << absl::StrFormat("%.4f", static_cast<double>(entry->at_us) / 1e6) << "</text><circle cx=\"" << x
-         << "\" cy=\"" << y - 4 << "\" r=\"3\" fill=\"" << ColourOf(*entry) << "\"/><text x=\"" << x + 6 << "\" y=\""
-         << y << "\"" << (is_ours ? " class=\"m\"" : "") << ">" << Escape(entry->what) << " " << Escape(entry->text)
-         << "</text>";
+         << "\" cy=\"" << y - 4 << "\" r=\"3\" fill=\"" << ColourOf(*entry) << "\"/><text x=\"" << x + 6
+         << "\" y=\"" << y << "\"" << (is_ours ? " class=\"m\"" : "") << ">" << Escape(entry->what) << " "
+         << Escape(entry->text) << "</text>";
     y += kRow;
   }
   std::vector<std::string> open;

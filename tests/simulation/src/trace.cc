@@ -17,7 +17,8 @@ constexpr std::uint64_t kPrime = 0x100000001b3ULL;  // FNV-1a
 }  // namespace
 
 Trace::Trace(bool keep) : keep_(keep) {
-  void* memory = ::mmap(nullptr, kReserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+      ::mmap(nullptr, kReserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   ROOKERY_CHECK(memory != MAP_FAILED);
   memory_ = static_cast<char*>(memory);
 }

@@ -24,18 +24,17 @@ void FixAddresses(char** argv) {
 
 }  // namespace rookery::simulation
 
-// Most of what a simulation would cost is what Asio asks the kernel: it arms a timerfd whenever its earliest timer
-// changes, and looks at its descriptors on each turn of a loop. In virtual time its timer is always due at once
-// (runtime/timer.h), and its descriptors are the only ones: a look that finds the timer needs no kernel.
+// Most of what a simulation would cost is what Asio asks the kernel: it arms a timerfd whenever its earliest
+// timer changes, and looks at its descriptors on each turn of a loop. In virtual time its timer is always due
+// at once (runtime/timer.h), and its descriptors are the only ones: a look that finds the timer needs no
+// kernel.
 namespace {
 constexpr int kMaxDescriptors = 1024;
 int g_newest_timer = -1;                   // its loop begins to look at it next
 epoll_data_t g_timer_of[kMaxDescriptors];  // by the descriptor of the loop
 }  // namespace
 
-extern "C" int timerfd_create(int, int) {
-  return g_newest_timer = ::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
-}
+extern "C" int timerfd_create(int, int) { return g_newest_timer = ::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC); }
 extern "C" int timerfd_settime(int, int, const itimerspec*, itimerspec*) { return 0; }
 extern "C" int epoll_ctl(int loop, int operation, int descriptor, epoll_event* event) {
   ROOKERY_CHECK(loop >= 0 && loop < kMaxDescriptors);

@@ -91,7 +91,9 @@ World::World(std::uint64_t seed, bool keep_trace) : begun_(time_.Now()), random_
 
 World::~World() { SeedRandomForTest(std::nullopt); }
 
-std::int64_t World::now_us() const { return std::chrono::duration_cast<microseconds>(now() - begun_).count(); }
+std::int64_t World::now_us() const {
+  return std::chrono::duration_cast<microseconds>(now() - begun_).count();
+}
 
 void World::At(SteadyTime when, Action action) {
   std::size_t place = actions_.size();
@@ -190,8 +192,9 @@ void World::SetSlowness(const Process& process, double factor) { slowness_[&proc
 Duration World::DelayOf(const Process& process) {
   const auto slow = slowness_.find(&process);
   const Duration latency = Latency();
-  return slow == slowness_.end() ? latency
-                                 : Duration(static_cast<std::int64_t>(static_cast<double>(latency.count()) * slow->second));
+  return slow == slowness_.end()
+             ? latency
+             : Duration(static_cast<std::int64_t>(static_cast<double>(latency.count()) * slow->second));
 }
 
 void World::NoteChange() {

@@ -47,7 +47,8 @@ TEST(Simulator, NoticesThatNobodyIsToldOfTheEndOfASession) {
 
 TEST(Simulator, NoticesThatSomethingSaidInARoomIsNotHeard) {
   int status = 0;
-  const std::string output = Play("--seed 1 --minutes 3 --rooms 3 --faults none --mutation say-no-more", &status);
+  const std::string output =
+      Play("--seed 1 --minutes 3 --rooms 3 --faults none --mutation say-no-more", &status);
   EXPECT_NE(status, 0);
   EXPECT_NE(output.find("who-is-in-hears-all"), std::string::npos) << output;
 }
