@@ -115,6 +115,18 @@ TEST_F(AffiliationVersions, OfWhomOneMayNotReadItIsSaidThatTheyHaveNone) {
               ElementsAre(HasSubstr("<item jid=\"wiccarocks@example.org\" affiliation=\"none\"/></x>")));
 }
 
+TEST_F(AffiliationVersions, OfAStrangerWhoIsBannedNobodyHearsWhoMayNotReadThat) {
+  AdminSet(kOwner, "<item affiliation='outcast' jid='earl@example.org'/>");
+  EXPECT_THAT(Since(kMember, "1001"), IsEmpty());
+  EXPECT_THAT(Since(kOwner, "1001"),
+              ElementsAre(HasSubstr("<item jid=\"earl@example.org\" affiliation=\"outcast\"/>")));
+  // Who was a member in between, too, is taken for one no longer.
+  AdminSet(kOwner, "<item affiliation='member' jid='earl@example.org'/>");
+  AdminSet(kOwner, "<item affiliation='outcast' jid='earl@example.org'/>");
+  EXPECT_THAT(Since(kMember, "1002"),
+              ElementsAre(HasSubstr("<item jid=\"earl@example.org\" affiliation=\"none\"/>")));
+}
+
 TEST_F(AffiliationVersions, TheListComesInPartsThatFitTogether) {
   for (int i = 0; i < 4000; ++i) {
     v1::Affiliated& entry = driver_.room().ChangeAffiliated("witch" + std::to_string(i) + "@example.org");

@@ -103,6 +103,25 @@ TEST_F(FormerAccountTest, NobodyKnowsWhichAccountItIs_NothingIsTaken) {
   EXPECT_EQ(AffiliationOfCrone(), v1::AFFILIATION_OWNER);
 }
 
+TEST_F(FormerAccountTest, WhatItSaidIsNotTheNextOnesToRetract) {
+  const auto say = [&](const std::string& payload) {
+    return driver_.Apply("<message xmlns='jabber:client' type='groupchat' id='" + std::string(kId) +
+                         "' from='" + kCrone + "' to='" + kRoom + "'>" + payload + "</message>");
+  };
+  say("<body>hi</body>");
+  const std::string id = std::to_string(room().history().back().archive_id());
+  const std::string retraction =
+      "<retract xmlns='urn:xmpp:message-retract:1' id='" + id + "'/><body>taken back</body>";
+  Leave(kCrone, "firstwitch");
+  driver_.SetAccountGeneration(kSecond);
+  Enter(kCrone, "firstwitch");
+  EXPECT_THAT(say(retraction), ElementsAre(HasSubstr("<error ")));
+  Leave(kCrone, "firstwitch");
+  driver_.SetAccountGeneration(kFirst);
+  Enter(kCrone, "firstwitch");
+  EXPECT_THAT(say(retraction), ElementsAre(HasSubstr("<retract ")));
+}
+
 // XEP-0421: who says something as an occupant is not who said something before.
 TEST_F(FormerAccountTest, TheNextOneHasAnotherOccupantId) {
   const std::string id = room().FindNick("firstwitch")->occupant_id();

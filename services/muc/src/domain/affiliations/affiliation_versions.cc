@@ -74,7 +74,9 @@ void RefuseChanges(Turn& turn, std::string_view full_jid) {
 void RaiseAffiliationVersion(Room& room, std::string_view jid) {
   const std::uint64_t version = room.state().affiliation_version() + 1;
   room.ChangeState().set_affiliation_version(version);
-  room.ChangeAffiliated(jid).set_version(version);
+  v1::Affiliated& entry = room.ChangeAffiliated(jid);
+  entry.set_version(version);
+  if (entry.affiliation() >= v1::AFFILIATION_MEMBER) entry.set_listed_until(version);
 }
 
 void ForgetFormer(Room& room) {
@@ -122,6 +124,8 @@ void SendAffiliationChanges(Turn& turn, std::string_view full_jid, const xmpp::E
   for (const auto& [jid, entry] : room.affiliations()) {
     const bool is_shown = entry.affiliation() != v1::AFFILIATION_NONE && may_read(entry.affiliation());
     if (since ? entry.version() <= *since : !is_shown) continue;
+    // Of a stranger who was banned nobody hears but those who may read that list.
+    if (!is_shown && entry.listed_until() <= *since) continue;
     listed.push_back({entry.version(), jid, is_shown ? entry.affiliation() : v1::AFFILIATION_NONE});
   }
   // There are no empty differences.

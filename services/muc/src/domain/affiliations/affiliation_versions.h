@@ -11,7 +11,7 @@ namespace rookery::muc {
 // XEP-0463: each state of the room's affiliations has a number, its version, and versions rise. A new room
 // begins above every version that an earlier room of its address can have had; of these it knows nothing.
 
-/// Notes that the entry of `jid` changes now. Its affiliation is set by the caller.
+/// Notes that the entry of `jid` changes now. The caller sets its affiliation afterwards.
 void RaiseAffiliationVersion(Room& room, std::string_view jid);
 /// Forgets who had an affiliation once, the oldest first, where there are many of them. A client that asks
 /// for what has changed since gets the whole list.

@@ -95,6 +95,7 @@ v1::PastMessage SayToAll(Turn& turn, xmpp::Stanza message, std::string_view send
   v1::PastMessage past;
   past.set_received_at_ms(turn.now_ms);
   past.set_sender(std::string(sender));
+  if (sender == turn.sender()) past.set_account_generation(turn.account_generation);
   const bool is_for_archive = BelongsInArchive(message);
   // Hints of XEP-0334 withdraw no text from moderators, who name it by its id (XEP-0425 section 3).
   if (is_for_archive || HasText(message)) {

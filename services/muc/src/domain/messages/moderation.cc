@@ -163,7 +163,10 @@ std::optional<std::uint64_t> RetractedBy(const xmpp::Stanza& message) {
 
 bool MayRetract(const Turn& turn, std::uint64_t archive_id) {
   const v1::PastMessage* said = FindSaid(turn.room, archive_id);
-  return said == nullptr || said->sender() == turn.sender();
+  if (said == nullptr) return true;
+  const bool is_same_account = said->account_generation() == 0 || turn.account_generation == 0 ||
+                               said->account_generation() == turn.account_generation;
+  return said->sender() == turn.sender() && is_same_account;
 }
 
 void OnRetracted(Turn& turn, std::uint64_t archive_id, const v1::PastMessage& said) {
