@@ -297,13 +297,15 @@ void Guest::ReceiveAnswer(Place& place, const xmpp::Stanza& stanza) {
     if (!is_wait) place.configuring = 0;
   } else if (id != 0 && id == place.pinging) {
     place.pinging = 0;
-    const bool is_out = stanza.type() == "error" && SaysThatItIsOut(stanza);
+    // What the log has refused no room was asked.
+    const bool was_asked = stanza.payload().find("could not be stored") == std::string::npos;
+    const bool is_out = stanza.type() == "error" && was_asked && SaysThatItIsOut(stanza);
     if (is_out && place.state == State::kIn && id > place.entering) ThrownOut(place, stanza.payload());
   }
 }
 
 void Guest::ThrownOut(Place& place, const std::string& how) {
-  ledger_.ThrownOut(*place.stay, how);
+  if (!ledger_.MayBeKicked(place.stay->room, nick_)) ledger_.ThrownOut(*place.stay, how);
   Out(place);
   place.next = world_.now() + random_.Between(seconds(0), seconds(3));
 }

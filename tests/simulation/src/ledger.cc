@@ -102,6 +102,12 @@ void Ledger::Lost(std::string_view value) {
   world_.Note("kafka", "lost", absl::StrCat("#", message->id));
 }
 
+void Ledger::GivenToClient(const xmpp::Stanza& stanza) {
+  if (stanza.kind() != common::v1::STANZA_KIND_MESSAGE || stanza.type() != "error") return;
+  const auto found = messages_.find(ParseId(stanza.id()));
+  if (found != messages_.end()) found->second.is_refused = true;
+}
+
 void Ledger::Refused(std::string_view value) {
   Message* message = InRecord(value);
   if (message == nullptr) return;

@@ -69,7 +69,8 @@ class Ledger {
     bool is_acknowledged = false;
     bool is_logged = false;
     bool is_bounced = false;
-    bool is_refused = false;      // by the log, the last time that it was to be appended, or in it
+    bool is_refused =
+        false;  // by the log, the last time that it was to be appended, or in it, or its sender is told
     std::uint32_t refusals = 0;   // told to its sender, since too much waited for the store
     bool is_handed_over = false;  // to a client without stream management: written to its socket
     bool is_lost = false;  // by the broker, which had acknowledged it: nothing is promised of it any more
@@ -99,6 +100,8 @@ class Ledger {
   void Lost(std::string_view value);
   /// A record that the log does not take.
   void Refused(std::string_view value);
+  /// A session-manager gives it a client.
+  void GivenToClient(const xmpp::Stanza& stanza);
 
   /// When the dust has settled. `sees`: whether the first user is subscribed to the second; nothing: either
   /// may be. `is_last`: nobody shows an older presence than the last one.

@@ -41,7 +41,7 @@ struct Pipe {
 };
 
 struct Links::Connection : std::enable_shared_from_this<Connection> {
-  Connection(World& w, const Hooks& h) : world(w), hooks(h) {}
+  Connection(World& w, const Links& l) : world(w), links(l), hooks(l.hooks) {}
 
   template <typename A>
   Pipe<A>& pipe() {
@@ -83,6 +83,7 @@ struct Links::Connection : std::enable_shared_from_this<Connection> {
   }
 
   void NotePacket(const SessionManagerAction& action) {
+    if (action.has_packet() && links.on_packet) links.on_packet(action.packet().stanza());
     const std::uint64_t id = action.has_packet() ? ParseAnyId(action.packet().stanza().id()) : 0;
     if (id == 0) return;
     std::string text = absl::StrCat("#", id, " to ", up.from->name(), ", epoch ", action.epoch());
@@ -155,6 +156,7 @@ struct Links::Connection : std::enable_shared_from_this<Connection> {
   }
 
   World& world;
+  const Links& links;
   const Hooks& hooks;
   Pipe<GatewayAction> up;           // heard by the session-manager
   Pipe<SessionManagerAction> down;  // heard by the gateway
@@ -197,7 +199,7 @@ void Links::Serve(Process& process, const std::string& address, Accept accept) {
 
 std::unique_ptr<rpc::GatewayLink> Links::Open(Process& from, const std::string& address,
                                               rpc::GatewayLinkHandler& handler) {
-  const auto connection = std::make_shared<Connection>(world_, hooks);
+  const auto connection = std::make_shared<Connection>(world_, *this);
   Pipe<SessionManagerAction>& down = connection->down;
   Pipe<GatewayAction>& up = connection->up;
   down.to = up.from = &from;

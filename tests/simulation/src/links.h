@@ -28,6 +28,8 @@ class Links {
     /// `down` is asked when a frame is sent, this one when the gateway hears it.
     std::function<void(const Process& gateway, std::vector<session::v1::SessionManagerAction>&)> heard;
   } hooks;
+  /// What a session-manager gives a client, as it is sent.
+  std::function<void(const common::v1::Stanza&)> on_packet;
 
   std::unique_ptr<rpc::GatewayLink> Open(Process& from, const std::string& address,
                                          rpc::GatewayLinkHandler& handler);

@@ -66,6 +66,15 @@ void RoomLedger::Entering(const Ledger::Session& session, const std::string& roo
   world_.Note(session.jid, "enter", absl::StrCat(room, " #", entering));
 }
 
+void RoomLedger::Kick(const std::string& room, const std::string& nick) {
+  kicked_[room + "/" + nick] = world_.now();
+}
+
+bool RoomLedger::MayBeKicked(const std::string& room, const std::string& nick) const {
+  const auto kicked = kicked_.find(room + "/" + nick);
+  return kicked != kicked_.end() && world_.now() - kicked->second < kLate;
+}
+
 RoomLedger::Stay& RoomLedger::Enter(const Ledger::Session& session, const std::string& room,
                                     std::uint64_t entering) {
   Stay& stay = *stays_.emplace_back(std::make_unique<Stay>());

@@ -56,10 +56,12 @@ class RoomLedger {
   std::uint64_t Next() { return ++last_; }
   std::uint64_t Say(const Ledger::Session& sender, const std::string& room);
   /// The stanza is sent: its sender is a moderator.
-  void Kick(const std::string& room, const std::string& nick) { kicked_.insert(room + "/" + nick); }
+  void Kick(const std::string& room, const std::string& nick);
   bool WasKicked(const std::string& room, const std::string& nick) const {
     return kicked_.contains(room + "/" + nick);
   }
+  /// It was lately: where the log has refused what tells of it, that comes late.
+  bool MayBeKicked(const std::string& room, const std::string& nick) const;
   void Acknowledged(std::uint64_t id);
   void Told(std::uint64_t id);
 
@@ -101,7 +103,7 @@ class RoomLedger {
   std::map<std::uint64_t, Said> said_;
   std::map<std::uint64_t, std::int64_t> offsets_;  // of the first records with these stanzas
   std::vector<std::unique_ptr<Stay>> stays_;
-  std::set<std::string> kicked_;
+  std::map<std::string, SteadyTime> kicked_;  // when
   /// By room and full JID: who entered last, and with which stanza.
   std::map<std::pair<std::string, std::string>, std::pair<const Ledger::Session*, std::uint64_t>> entering_;
   /// Those who were said to be gone, and what is wrong with that if they were not.

@@ -53,6 +53,7 @@ Simulation::Simulation(Options options)
   kafka_.on_lost = [this](std::string_view topic, std::string_view value) {
     if (topic == "users") ledger_.Lost(value);
   };
+  links_.on_packet = [this](const common::v1::Stanza& stanza) { ledger_.GivenToClient(stanza); };
   kafka_.on_refused = [this](std::string_view topic, std::string_view value) {
     if (topic == "users") ledger_.Refused(value);
     if (topic == "users") room_ledger_.RefusedForUsers(value);
