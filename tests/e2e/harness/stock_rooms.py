@@ -33,6 +33,15 @@ class Refused(Exception):
         super().__init__(f"{kind}/{condition}")
 
 
+async def refusal(attempt) -> tuple[str, str]:
+    """(type, condition) of the error that is the answer; ("", "") where there is none."""
+    try:
+        await attempt
+        return ("", "")
+    except Refused as refused:
+        return refused.error
+
+
 @dataclasses.dataclass
 class Entered:
     """What somebody learns who enters."""

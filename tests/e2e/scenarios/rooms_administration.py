@@ -2,15 +2,7 @@
 
 from harness.cluster import Cluster
 from harness.runner import scenario
-from harness.stock_rooms import Refused, guests, new_room
-
-
-async def _refusal(attempt) -> tuple[str, str]:
-    try:
-        await attempt
-        return ("", "")
-    except Refused as refused:
-        return refused.error
+from harness.stock_rooms import guests, new_room, refusal
 
 
 @scenario
@@ -33,10 +25,10 @@ async def kicked_and_banned(cluster: Cluster) -> None:
         for client in (prince, tybalt, romeo):
             gone = await client.events.wait("occupant", room=room, nick="tybalt", gone=True)
             assert 301 in gone["codes"] and gone["affiliation"] == "outcast" and gone["reason"] == "a plague", gone
-        assert await _refusal(tybalt.enter(room, "tybalt")) == ("auth", "forbidden")
+        assert await refusal(tybalt.enter(room, "tybalt")) == ("auth", "forbidden")
         assert await prince.affiliated(room, "outcast") == [tybalt.bare]
-        assert await _refusal(romeo.set_affiliation(room, prince.bare, "outcast")) in (("auth", "forbidden"), ("cancel", "not-allowed"))
-        assert await _refusal(romeo.set_role(room, "prince", "none")) in (("auth", "forbidden"), ("cancel", "not-allowed"))
+        assert await refusal(romeo.set_affiliation(room, prince.bare, "outcast")) in (("auth", "forbidden"), ("cancel", "not-allowed"))
+        assert await refusal(romeo.set_role(room, "prince", "none")) in (("auth", "forbidden"), ("cancel", "not-allowed"))
         await prince.set_affiliation(room, tybalt.bare, "none")
         await tybalt.enter(room, "tybalt")
 
@@ -54,7 +46,7 @@ async def members_passwords_and_voice(cluster: Cluster) -> None:
     room = new_room(cluster)
     async with guests(cluster, "prince", "romeo") as (prince, romeo):
         await prince.create(room, "prince", membersonly=True)
-        assert await _refusal(romeo.enter(room, "romeo")) == ("auth", "registration-required")
+        assert await refusal(romeo.enter(room, "romeo")) == ("auth", "registration-required")
         await prince.set_affiliation(room, romeo.bare, "member")
         await romeo.enter(room, "romeo")
         await prince.set_affiliation(room, romeo.bare, "none")
@@ -62,8 +54,8 @@ async def members_passwords_and_voice(cluster: Cluster) -> None:
         assert 321 in gone["codes"], gone
         await prince.configure(room, membersonly=False, passwordprotectedroom=True, roomsecret="capulet")
         await _told(prince, room, 104)
-        assert await _refusal(romeo.enter(room, "romeo")) == ("auth", "not-authorized")
-        assert await _refusal(romeo.enter(room, "romeo", password="montague")) == ("auth", "not-authorized")
+        assert await refusal(romeo.enter(room, "romeo")) == ("auth", "not-authorized")
+        assert await refusal(romeo.enter(room, "romeo", password="montague")) == ("auth", "not-authorized")
         await romeo.enter(room, "romeo", password="capulet")
         await prince.configure(room, moderatedroom=True)
         await _told(romeo, room, 104)
@@ -78,7 +70,7 @@ async def members_passwords_and_voice(cluster: Cluster) -> None:
         assert (await prince.events.wait("groupchat", room=room))["body"] == "with voice"
         await prince.set_role(room, "romeo", "moderator")
         await romeo.events.wait("occupant", room=room, nick="prince", jid=prince.jid)
-        assert await _refusal(romeo.configure(room, moderatedroom=False)) == ("auth", "forbidden")
+        assert await refusal(romeo.configure(room, moderatedroom=False)) == ("auth", "forbidden")
 
 
 @scenario
@@ -88,11 +80,11 @@ async def a_room_is_locked_until_its_owner_has_said_how_it_is(cluster: Cluster) 
     async with guests(cluster, "prince", "romeo") as (prince, romeo):
         entered = await prince.enter(room, "prince")
         assert {110, 201} <= set(entered.codes), entered
-        assert await _refusal(romeo.enter(room, "romeo")) == ("cancel", "item-not-found")
+        assert await refusal(romeo.enter(room, "romeo")) == ("cancel", "item-not-found")
         await prince.configure(room)
         await romeo.enter(room, "romeo")
         # Nobody is without an owner.
-        assert await _refusal(prince.set_affiliation(room, prince.bare, "none")) == ("cancel", "conflict")
+        assert await refusal(prince.set_affiliation(room, prince.bare, "none")) == ("cancel", "conflict")
 
 
 @scenario
@@ -114,12 +106,12 @@ async def invited_and_destroyed(cluster: Cluster) -> None:
         assert nobody not in await prince.affiliated(room, "member")
         juliet.invite(room, romeo.bare, "I am not in")
         assert (await juliet.events.wait("room-error", room=room))["error"][1] in ("not-acceptable", "forbidden"), juliet.events.last()
-        assert await _refusal(romeo.destroy(room)) == ("auth", "forbidden")
+        assert await refusal(romeo.destroy(room)) == ("auth", "forbidden")
         await prince.destroy(room, "the feast is over", other)
         for client, nick in ((prince, "prince"), (romeo, "romeo")):
             gone = await client.events.wait("occupant", room=room, nick=nick, gone=True)
             assert gone["destroyed"] == "the feast is over", gone
-        assert await _refusal(prince.info(room)) == ("cancel", "item-not-found")
+        assert await refusal(prince.info(room)) == ("cancel", "item-not-found")
         # The name is free, and nothing of the old room is left.
         await juliet.create(room, "juliet")
         assert await juliet.affiliated(room, "member") == [] and (await romeo.enter(room, "romeo")).history == []

@@ -7,7 +7,7 @@ from harness.cluster import Cluster
 from harness.people import unique
 from harness.runner import scenario
 from harness.stock import StanzaJs
-from harness.stock_rooms import Refused, RoomSlixmpp, guests, new_room
+from harness.stock_rooms import RoomSlixmpp, guests, new_room, refusal
 
 # Of each of three people who talk at once.
 LINES = 15
@@ -17,14 +17,6 @@ def _stanzajs(cluster: Cluster) -> StanzaJs:
     port = cluster.address("gateway/2", "websocket-tls").rpartition(":")[2]
     return StanzaJs(f"{unique('juliet')}@{cluster.domain}", "balcony", f"wss://{cluster.domain}:{port}/xmpp-websocket",
                     str(cluster.state / "certificates" / "ca.pem"), register=True)
-
-
-async def _refusal(attempt) -> tuple[str, str]:
-    try:
-        await attempt
-        return ("", "")
-    except Refused as refused:
-        return refused.error
 
 
 @scenario(seconds=90)
@@ -110,7 +102,7 @@ async def a_nick_is_one_persons(cluster: Cluster) -> None:
     room = new_room(cluster)
     async with guests(cluster, "romeo", "paris") as (romeo, paris):
         await romeo.create(room, "romeo")
-        assert await _refusal(paris.enter(room, "romeo")) == ("cancel", "conflict")
+        assert await refusal(paris.enter(room, "romeo")) == ("cancel", "conflict")
         assert not await paris.is_in(room, "romeo"), "who was refused is told that it is in"
         await paris.enter(room, "paris")
         assert await romeo.is_in(room, "romeo") and await paris.is_in(room, "paris")
@@ -203,6 +195,6 @@ async def rooms_are_found_by_disco(cluster: Cluster) -> None:
         for one in (room, hidden):
             romeo.leave(one, "romeo")
             await romeo.events.wait("occupant", room=one, nick="romeo", gone=True)
-        assert await _refusal(juliet.info(hidden)) == ("cancel", "item-not-found")
+        assert await refusal(juliet.info(hidden)) == ("cancel", "item-not-found")
         assert (await juliet.info(room))[2].get("muc#roominfo_occupants") == "0"
         assert {110} == set((await juliet.enter(room, "juliet")).codes)

@@ -7,7 +7,7 @@ import base64
 from harness import ns
 from harness.cluster import Cluster
 from harness.runner import scenario
-from harness.stock_rooms import Refused, guests, new_room
+from harness.stock_rooms import guests, new_room, refusal
 from harness.xml import Element, child
 
 _REGISTER = "http://jabber.org/protocol/muc#register"
@@ -27,14 +27,6 @@ def _values(form: Element) -> dict[str, str]:
     return {field.get("var"): field.findtext(f"{{{ns.DATA_FORMS}}}value") for field in form.iter(f"{{{ns.DATA_FORMS}}}field")}
 
 
-async def _refusal(attempt) -> tuple[str, str]:
-    try:
-        await attempt
-        return ("", "")
-    except Refused as refused:
-        return refused.error
-
-
 @scenario
 async def a_nick_is_registered(cluster: Cluster) -> None:
     """XEP-0045 section 7.10: it is its owner's, in the room or not; disco tells what it is (6.6)."""
@@ -45,12 +37,12 @@ async def a_nick_is_registered(cluster: Cluster) -> None:
         form = await romeo.ask("get", room, f"<query xmlns='{ns.REGISTER}'/>")
         assert _values(form).get("FORM_TYPE") == _REGISTER, _values(form)
         await romeo.ask("set", room, f"<query xmlns='{ns.REGISTER}'>{_form(_REGISTER, muc__register_roomnick='montague')}</query>")
-        assert await _refusal(paris.enter(room, "montague")) == ("cancel", "conflict")
+        assert await refusal(paris.enter(room, "montague")) == ("cancel", "conflict")
         identities, _, _ = await romeo.info(room, "x-roomuser-item")
         assert ("conference", "text", "montague") in identities, identities
         romeo.leave(room, "romeo")
         await prince.events.wait("occupant", room=room, nick="romeo", gone=True)
-        assert await _refusal(paris.enter(room, "montague")) == ("cancel", "conflict")
+        assert await refusal(paris.enter(room, "montague")) == ("cancel", "conflict")
         await romeo.enter(room, "montague")
 
 
@@ -85,7 +77,7 @@ async def what_was_said_is_taken_back(cluster: Cluster) -> None:
         romeo.say(room, "something foul")
         said = await prince.events.wait("groupchat", room=room, body="something foul")
         moderate = f"<moderate xmlns='{_MODERATE}' id='{said['stanza_id']}'><retract xmlns='{_RETRACT}'/><reason>foul</reason></moderate>"
-        refused = await _refusal(romeo.ask("set", room, moderate))
+        refused = await refusal(romeo.ask("set", room, moderate))
         assert refused == ("modify", "forbidden"), refused
         await prince.ask("set", room, moderate)
         for client in (prince, romeo):
@@ -95,7 +87,7 @@ async def what_was_said_is_taken_back(cluster: Cluster) -> None:
             assert moderated is not None and moderated.get("by") == f"{room}/prince"
         entered = await benvolio.enter(room, "benvolio")
         assert "something foul" not in entered.history, entered
-        refused = await _refusal(prince.ask("set", room, moderate.replace(said["stanza_id"], "none of ours")))
+        refused = await refusal(prince.ask("set", room, moderate.replace(said["stanza_id"], "none of ours")))
         assert refused == ("cancel", "item-not-found"), refused
 
 
@@ -109,14 +101,14 @@ async def questions_to_occupants_tell_nobodys_address(cluster: Cluster) -> None:
         await romeo.enter(room, "romeo")
         question = "<query xmlns='urn:example:question'/>"
         seen = romeo.listen("urn:example:question")
-        assert (await _refusal(prince.ask("get", f"{room}/romeo", question)))[0] == "cancel"
+        assert (await refusal(prince.ask("get", f"{room}/romeo", question)))[0] == "cancel"
         asked = await seen
         assert asked.get("from") == f"{room}/prince", asked.attrib
         answer = await prince.asked(prince.question("get", f"{room}/romeo", f"<ping xmlns='{ns.PING}'/>"))
         assert str(answer["from"]) == f"{room}/romeo" and romeo.bare not in str(answer), answer
-        refused = await _refusal(tybalt.ask("get", f"{room}/romeo", f"<ping xmlns='{ns.PING}'/>"))
+        refused = await refusal(tybalt.ask("get", f"{room}/romeo", f"<ping xmlns='{ns.PING}'/>"))
         assert refused == ("cancel", "not-acceptable"), refused
-        assert await _refusal(prince.ask("get", f"{room}/nobody", f"<query xmlns='{ns.VERSION}'/>")) == ("cancel", "item-not-found")
+        assert await refusal(prince.ask("get", f"{room}/nobody", f"<query xmlns='{ns.VERSION}'/>")) == ("cancel", "item-not-found")
 
 
 @scenario
@@ -144,7 +136,7 @@ async def a_room_has_a_picture_and_a_pace(cluster: Cluster) -> None:
         await prince.create(room, "prince")
         await romeo.enter(room, "romeo")
         vcard = f"<vCard xmlns='vcard-temp'><PHOTO><TYPE>image/png</TYPE><BINVAL>{base64.b64encode(picture).decode()}</BINVAL></PHOTO></vCard>"
-        assert await _refusal(romeo.ask("set", room, vcard)) == ("auth", "forbidden")
+        assert await refusal(romeo.ask("set", room, vcard)) == ("auth", "forbidden")
         await prince.ask("set", room, vcard)
         got = await romeo.ask("get", room, "<vCard xmlns='vcard-temp'/>")
         assert got.findtext(".//{vcard-temp}BINVAL") == base64.b64encode(picture).decode()
