@@ -12,7 +12,7 @@ bool HasKeptVoice(const Room& room, std::string_view bare) {
   return std::find(voices.begin(), voices.end(), bare) != voices.end();
 }
 
-/// Another nick of the account has been taken the voice: it does not get it back by one more.
+/// Another nick of the account has no voice: the account does not get it back by one more.
 bool IsVisitor(const Room& room, std::string_view bare) {
   const auto occupants = room.FindAccount(bare);
   return std::any_of(occupants.begin(), occupants.end(),

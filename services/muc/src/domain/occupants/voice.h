@@ -6,9 +6,9 @@
 
 namespace rookery::muc {
 
-// XEP-0045 section 5.1: in a moderated room it outlasts a visit who may speak. A member who had no voice at
-// the end is a visitor again, and one without affiliation who had it has it again, unless it was kicked. Of
-// the former the room's entry of the account knows, of the latter a list of the newest.
+// XEP-0045 section 5.1: in a moderated room, voice outlasts a visit. A member who had none at the end is a
+// visitor again; somebody without affiliation who had it has it again, unless they were kicked. The former is
+// in the room's entry of the account, the latter in a list of the newest.
 
 inline constexpr int kMaxKeptVoices = 256;
 

@@ -61,8 +61,8 @@ class AccountChanges final : public LifeHook {
   /// record that asks for it. UNAVAILABLE, DEADLINE_EXCEEDED: try later.
   Task<absl::Status> Remove(std::shared_ptr<Shard> shard, std::string bare, std::uint64_t generation,
                             Cause& cause);
-  /// The most changes of the password of one account in a minute: more than anybody makes who has forgotten
-  /// it twice, and less than a tenth of a second of a processor, which a change costs 8 ms of.
+  /// The most changes of the password of one account in a minute: more than anybody needs, and less than a
+  /// tenth of a second of a processor, at 8 ms a change.
   static constexpr std::size_t kPasswordsPerMinute = 10;
   /// The session's client gives its account another password. Done when whoever came in with the old one is
   /// out. `is_resent`: an earlier owner may have stored it. INVALID_ARGUMENT: PRECIS forbids it.
