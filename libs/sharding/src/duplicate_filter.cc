@@ -1,6 +1,7 @@
 #include "rookery/sharding/duplicate_filter.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace rookery::sharding {
 
@@ -9,7 +10,9 @@ namespace {
 // A part has 16 bits beside the count: a stanza that leads to more records than that is a
 // broadcast, where a repetition does no harm.
 constexpr std::uint64_t kParts = 1 << 16;
-constexpr std::int64_t kFewestHorizons = DuplicateFilter::kMostHorizons / 2;
+/// Of the time between two records no more than such a part of the horizon counts.
+constexpr std::int64_t kSilences = 4;
+constexpr std::int64_t kTurnedAfterHorizons = DuplicateFilter::kMostHorizons / 2;
 
 }  // namespace
 
@@ -46,12 +49,17 @@ void DuplicateFilter::NoteEpoch(Source& source, const events::v1::Origin& origin
 }
 
 void DuplicateFilter::PassTime(std::int64_t timestamp_ms) {
-  now_ms_ = std::max(now_ms_, timestamp_ms);
-  if (turned_ms_ == 0) turned_ms_ = now_ms_;
-  if (now_ms_ - turned_ms_ < kFewestHorizons * horizon_ms_) return;
-  const bool is_long_ago = now_ms_ - turned_ms_ >= kMostHorizons * horizon_ms_;
+  const std::int64_t before = std::exchange(now_ms_, std::max(now_ms_, timestamp_ms));
+  // Where the log stood still, perhaps nobody could write to it: what somebody had under way before may be
+  // said again after it, however long that was.
+  const std::int64_t silence = now_ms_ - before - horizon_ms_ / kSilences;
+  if (turned_ms_ == 0) {
+    turned_ms_ = now_ms_;
+  } else if (silence > 0) {
+    turned_ms_ += silence;
+  }
+  if (now_ms_ - turned_ms_ < kTurnedAfterHorizons * horizon_ms_) return;
   older_ = std::move(recent_);
-  if (is_long_ago) older_.clear();
   recent_.clear();
   turned_ms_ = now_ms_;
 }

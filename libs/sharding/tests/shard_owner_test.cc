@@ -546,6 +546,30 @@ TEST_F(ShardOwnerTest, LoadTakesLong_WhatIsSaidAgainMeanwhileIsRecognised) {
   EXPECT_EQ(two->owner.metrics().applied.Value(), 0);
 }
 
+// Kafka was away, and the shard has had several owners since: what somebody said before, and did not hear the
+// end of, is said again.
+TEST_F(ShardOwnerTest, TheLogStoodStill_WhatWasSaidBeforeIsKnownToEveryLaterOwner) {
+  for (std::uint64_t count = 1; count <= 20; ++count) Put(0, "a", count);
+  Committed()[0] = 20;
+  Advance(std::chrono::minutes(20));
+  for (int i = 0; i < 3; ++i) {
+    auto former = Make();
+    former->owner.OnAssigned(0);
+    Settle(*former);
+    CommitNow(*former);
+    Advance(std::chrono::seconds(1));
+  }
+  EXPECT_GT(Committed()[0], 20);
+  auto last = Make();
+  last->owner.OnAssigned(0);
+  Settle(*last);
+  last->service.Take();
+  Put(0, "a", 20);
+  Put(0, "a", 21);
+  Settle(*last);
+  EXPECT_THAT(last->service.Take(), ElementsAre("apply 25"));
+}
+
 TEST_F(ShardOwnerTest, AfterALongSilence_LittleMoreThanTheHorizonIsReadAgain) {
   for (int i = 0; i < 600; ++i) {
     Put(0, "a", static_cast<std::uint64_t>(i + 1));
@@ -560,7 +584,7 @@ TEST_F(ShardOwnerTest, AfterALongSilence_LittleMoreThanTheHorizonIsReadAgain) {
   // 12 records for each horizon of 2 minutes.
   EXPECT_THAT(steps, ::testing::Contains("finished 590"));
   EXPECT_LE(steps.size(), 40u);
-  EXPECT_LE(one->consumer->questions, 30);
+  EXPECT_LE(one->consumer->questions, 35);
 }
 
 TEST_F(ShardOwnerTest, OutOfTheGroup_WhatWasAskedBefore_IsAnsweredInVain_AndItJoinsAgain) {
@@ -592,8 +616,9 @@ TEST_F(ShardOwnerTest, ItKnowsSinceWhenItHasReadTheShard) {
   one->owner.OnAssigned(1);
   Settle(*one);
   const auto age = time_.Now() - one->owner.Find(0)->read_since;
-  EXPECT_GE(age, std::chrono::minutes(30) + options_.duplicate_horizon);
-  EXPECT_LT(age, std::chrono::minutes(40));
+  // Silence does not count.
+  EXPECT_GE(age, std::chrono::minutes(40));
+  EXPECT_LT(age, std::chrono::minutes(50));
   EXPECT_GT(time_.Now() - one->owner.Find(1)->read_since, std::chrono::hours(1'000)) << "its log is empty";
   // A clock that is behind those who write.
   auto two = Make("two", std::chrono::hours(-1));

@@ -15,7 +15,8 @@ namespace rookery::sharding {
 /// Once-only application of one shard's records, by where they come from. The owner shows every
 /// record to it in order, those before its cursor too, as far back as a repetition can lie
 /// (`horizon`). It counts time by the records' timestamps, so that every owner who reads the same
-/// records remembers the same.
+/// records remembers the same, and no more than a quarter of the horizon from one record to the next: while
+/// the log stood still, perhaps nobody could say again what it had under way.
 ///
 /// It remembers what may be said again: the stanzas of a client's session after the last that its gateway has
 /// seen confirmed (see kMostHorizons), and what follows from the records of a source shard at and

@@ -45,13 +45,24 @@ class LogRanges {
 
   /// DATA_LOSS: the shard's cursor is lost.
   Task<absl::StatusOr<LogRange>> Find(ShardService& service, std::uint32_t shard) const;
-  /// The first record that must be read to know the repetitions of what is in the log now.
+  /// The first record that must be read to know the repetitions of what is in the log now: what was said in
+  /// two horizons before, not counting the time in which nothing was.
   Task<absl::StatusOr<LookBack>> FindLookBack(std::uint32_t shard, LogRange range) const;
   /// Both.
   Task<absl::Status> Find(ShardService& service, std::uint32_t shard, LogRange& range,
                           LookBack& look_back) const;
 
  private:
+  /// Into so many the horizon is divided.
+  static constexpr int kSlices = 4;
+  /// So many are read again: two horizons, since gateways that were out of reach for more than one bring
+  /// sessions of which the service has to know whether they are over.
+  static constexpr int kSlicesBack = 2 * kSlices;
+  std::int64_t SliceMs() const { return duplicate_horizon_.count() / kSlices; }
+  /// A time that is not later than that of the record, by a slice at most. Neither is later than `not_after`.
+  Task<absl::StatusOr<std::int64_t>> FindTime(std::uint32_t shard, std::int64_t offset,
+                                              std::int64_t not_after) const;
+
   const Clock& clock_;
   const std::chrono::milliseconds duplicate_horizon_;
   const KeptCursors& kept_cursors_;
