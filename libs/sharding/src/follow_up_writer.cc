@@ -38,6 +38,7 @@ void FollowUpWriter::NoteLoss(events::Topic topic, std::uint32_t partition) cons
 void FollowUpWriter::SayAgain(Shard& from, events::Topic topic, std::uint32_t partition,
                               std::unique_ptr<Waiting> record) {
   ++waiting_;
+  from.refused_bytes += record->bytes();
   const LaneId id{&from, topic, partition};
   if (const auto found = lanes_.find(id); found != lanes_.end()) {
     found->second->records.push_back(std::move(record));
@@ -67,6 +68,7 @@ Task<void> FollowUpWriter::SayAllAgain(std::shared_ptr<Shard> from, std::unique_
     const std::unique_ptr<Waiting> said = std::move(lane->records.front());
     lane->records.pop_front();
     --waiting_;
+    from->refused_bytes -= said->bytes();
     said->Done(*from, offset);
     from->window.Release(said->offset());
   }

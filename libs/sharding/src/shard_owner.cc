@@ -678,7 +678,8 @@ void ShardOwner::UpdatePause(Shard& shard) {
   const std::int64_t factor = shard.phase == Shard::Phase::kRecovering ? 4 : 1;
   const bool is_full =
       static_cast<std::int64_t>(shard.window.size()) > factor * options_.max_unfinished_records / divisor ||
-      static_cast<std::int64_t>(shard.window.bytes()) > factor * options_.max_unfinished_bytes / divisor ||
+      static_cast<std::int64_t>(shard.window.bytes() + shard.refused_bytes) >
+          factor * options_.max_unfinished_bytes / divisor ||
       says_too_much || service_->is_full(shard);
   const bool pause = is_full || is_congested_ || shard.suspended || shard.settling;
   if (pause == shard.paused) return;
@@ -693,6 +694,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
     telemetry::LogWarn("shard.paused", {{"shard", shard.number},
                                         {"unfinished", shard.window.size()},
                                         {"bytes", shard.window.bytes()},
+                                        {"refused_bytes", shard.refused_bytes},
                                         {"follow_ups", shard.follow_ups.count()},
                                         {"cursor", shard.window.cursor()}});
 }
@@ -879,8 +881,13 @@ void ShardOwner::Surrender(std::string_view why) {
 
 void ShardOwner::NoteTime() {
   const SteadyTime now = clock_.Now();
-  const auto away = last_seen_ == SteadyTime::min() ? SteadyTime::duration::zero() : now - last_seen_;
+  const std::chrono::milliseconds wall(clock_.UnixMillisNow());
+  // While the machine was suspended, or a virtual one was paused, the steady clock stood still.
+  const auto away = last_seen_ == SteadyTime::min()
+                        ? SteadyTime::duration::zero()
+                        : std::max<SteadyTime::duration>(now - last_seen_, wall - last_seen_wall_);
   last_seen_ = now;
+  last_seen_wall_ = wall;
   if (away <= kFreeze) return;
   metrics_.freezes.Increment();
   const auto away_ms = std::chrono::duration_cast<std::chrono::milliseconds>(away).count();

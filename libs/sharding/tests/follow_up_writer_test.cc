@@ -78,9 +78,7 @@ class FollowUpWriterTest : public ::testing::Test {
                                                                 io_.get_executor(), consumer_));
     owner_->OnAssigned(kShard);
     Settle();
-    broker_.records(events::Topic::kRooms, kShard)
-        .push_back({events::v1::RoomRecord().SerializeAsString(), time_.UnixMillisNow()});
-    Settle();
+    Put();
     cause_ = reader_.applied.at(0);
   }
   ~FollowUpWriterTest() override { owner_->End(); }
@@ -104,6 +102,12 @@ class FollowUpWriterTest : public ::testing::Test {
     Settle();
   }
 
+  /// One more record in the shard.
+  void Put() {
+    broker_.records(events::Topic::kRooms, kShard)
+        .push_back({events::v1::RoomRecord().SerializeAsString(), time_.UnixMillisNow()});
+    Settle();
+  }
   Shard& shard() { return *owner_->Find(kShard); }
   bool IsCauseFinished() { return shard().window.cursor() > cause_; }
   std::shared_ptr<Told> Say(const std::string& id, Then then = {}, FollowUpWriter::Cause cause = {}) {
@@ -151,6 +155,24 @@ class FollowUpWriterTest : public ::testing::Test {
   /// The offset of a record of the shard that is not finished.
   std::int64_t cause_ = -1;
 };
+
+// One record may lead to very many, each with long lists of who is to hear it.
+TEST_F(FollowUpWriterTest, WhatTheLogRefusesCountsAsUnfinished_TheShardIsReadNoFurther) {
+  Refuse();
+  const std::string id(200'000, 'x');
+  for (int i = 0; i < 400; ++i) Say(id);
+  Settle();
+  EXPECT_GT(shard().refused_bytes, 400 * id.size());
+  Put();
+  EXPECT_TRUE(shard().paused);
+  RefuseNothing();
+  for (int i = 0; i < 20; ++i) {
+    Elapse(seconds(1));
+    owner_->Tick();
+  }
+  EXPECT_EQ(shard().refused_bytes, 0u);
+  EXPECT_FALSE(shard().paused);
+}
 
 TEST_F(FollowUpWriterTest, TheCauseIsUnfinishedUntilTheLogHasIt_AndTheOriginSaysWhatItFollowsFrom) {
   broker_.holds = [](const Pending&) { return true; };

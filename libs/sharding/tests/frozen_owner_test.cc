@@ -23,6 +23,27 @@ TEST_F(ShardOwnerTest, FrozenForAWhile_CertainAgainAfterACommit) {
   EXPECT_THAT(one->service.Take(), ElementsAre("certain"));
 }
 
+// The steady clock stood still meanwhile.
+TEST_F(ShardOwnerTest, TheMachineWasSuspended_AsFrozen) {
+  auto one = Make();
+  one->owner.OnAssigned(0);
+  Settle(*one);
+  one->owner.NoteTime();
+  one->service.Take();
+  one->clock.skew += std::chrono::seconds(10);
+  one->owner.NoteTime();
+  EXPECT_FALSE(one->owner.Find(0)->live());
+  Settle(*one);
+  EXPECT_THAT(one->service.Take(), ElementsAre("certain"));
+  // A wall clock that is set back says nothing.
+  one->clock.skew -= std::chrono::hours(1);
+  one->owner.NoteTime();
+  EXPECT_TRUE(one->owner.Find(0)->live());
+  one->clock.skew += std::chrono::minutes(10);
+  one->owner.NoteTime();
+  EXPECT_THAT(one->service.Take(), ::testing::Contains("forget"));
+}
+
 TEST_F(ShardOwnerTest, Frozen_NothingIsAppliedBeforeTheGroupHasSaidThatTheShardIsStillOurs) {
   auto one = Make();
   one->owner.OnAssigned(0);

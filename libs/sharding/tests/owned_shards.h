@@ -21,16 +21,17 @@ using rookery::testing::VirtualTime;
 
 constexpr std::int64_t kStart = 1'700'000'000'000;
 
-/// A clock that goes wrong by `skew`.
+/// A clock of which the wall clock goes wrong by `skew`.
 class SkewedClock final : public Clock {
  public:
-  SkewedClock(const Clock& clock, std::chrono::milliseconds skew) : clock_(clock), skew_(skew) {}
+  SkewedClock(const Clock& clock, std::chrono::milliseconds by) : skew(by), clock_(clock) {}
   SteadyTime Now() const override { return clock_.Now(); }
-  std::int64_t UnixMillisNow() const override { return clock_.UnixMillisNow() + skew_.count(); }
+  std::int64_t UnixMillisNow() const override { return clock_.UnixMillisNow() + skew.count(); }
+
+  std::chrono::milliseconds skew;
 
  private:
   const Clock& clock_;
-  const std::chrono::milliseconds skew_;
 };
 
 struct Read final : Record {

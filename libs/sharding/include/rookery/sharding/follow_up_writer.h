@@ -39,7 +39,8 @@ enum class AfterRefusal : std::uint8_t {
 /// A record that the log refuses is said again, unless the service decides otherwise: 200 ms later, then with
 /// pauses that grow to 10 s. Each of those that one shard says again to one partition waits for the one
 /// before it, so that they keep their order among themselves. What was appended behind them is not held back:
-/// it overtakes them. Whoever must not hear old news after new says so (`IsWanted`).
+/// it overtakes them. Whoever must not hear old news after new says so (`IsWanted`). What waits counts
+/// against the memory that the shard may take: beyond that it is read no further (ShardOwner).
 ///
 /// The log client keeps a record's bytes until they are in the log, and gives them back with a refusal: here
 /// nothing is kept of what it takes. Owned by the service; outlives the owner's shards (ShardOwner::End). I/O
@@ -89,11 +90,14 @@ class FollowUpWriter {
   /// A record that the log has refused.
   class Waiting {
    public:
-    Waiting(std::string key, std::int64_t offset) : key_(std::move(key)), offset_(offset) {}
+    Waiting(std::string key, std::int64_t offset, std::size_t bytes)
+        : key_(std::move(key)), offset_(offset), bytes_(bytes) {}
     virtual ~Waiting() = default;
     const std::string& key() const { return key_; }
     /// The offset of its cause.
     std::int64_t offset() const { return offset_; }
+    /// In memory, about.
+    std::size_t bytes() const { return bytes_; }
     /// Null: it is not wanted any more.
     virtual const google::protobuf::MessageLite* Next(Shard& from) = 0;
     virtual void Done(Shard& from, std::int64_t offset) = 0;
@@ -101,9 +105,12 @@ class FollowUpWriter {
    private:
     const std::string key_;
     const std::int64_t offset_;
+    const std::size_t bytes_;
   };
   template <typename ServiceShard, typename Record, typename Then>
   class WaitingRecord;
+  /// So much more than serialised is a record in memory, about.
+  static constexpr std::size_t kBytesInMemory = 3;
   using LaneId = std::tuple<const Shard*, events::Topic, std::uint32_t>;
   /// The records that one shard says again to one partition, in the order in which they were refused.
   struct Lane {
@@ -156,8 +163,8 @@ concept HasIsWanted = !requires { &WithNamesOfHooks<Then>::IsWanted; };
 template <typename ServiceShard, typename Record, typename Then>
 class FollowUpWriter::WaitingRecord final : public Waiting {
  public:
-  WaitingRecord(std::string key, std::int64_t offset, Record record, Then then)
-      : Waiting(std::move(key), offset), record_(std::move(record)), then_(std::move(then)) {}
+  WaitingRecord(std::string key, std::int64_t offset, std::size_t bytes, Record record, Then then)
+      : Waiting(std::move(key), offset, bytes), record_(std::move(record)), then_(std::move(then)) {}
   const google::protobuf::MessageLite* Next(Shard& from) override {
     if constexpr (internal::HasIsWanted<Then>)
       if (!then_.IsWanted(static_cast<ServiceShard&>(from), record_)) return nullptr;
@@ -220,7 +227,8 @@ void FollowUpWriter::OnRefused(ServiceShard& from, std::int64_t offset, events::
   if (refusal == AfterRefusal::kSayAgain)
     return SayAgain(from, topic, partition,
                     std::make_unique<WaitingRecord<ServiceShard, Record, Then>>(
-                        std::move(returned->key), offset, std::move(record), std::move(then)));
+                        std::move(returned->key), offset, kBytesInMemory * returned->value.size(),
+                        std::move(record), std::move(then)));
   if (refusal == AfterRefusal::kLost) NoteLoss(topic, partition);
   Finish(from, offset, -1, then);
 }

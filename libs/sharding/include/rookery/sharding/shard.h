@@ -111,6 +111,8 @@ struct Shard : std::enable_shared_from_this<Shard> {
   std::size_t appends_in_flight = 0;
   /// Called when the last of them is.
   std::function<void()> on_appended_all;
+  /// Bytes of memory, about, of those that the log has refused and that are to be said again.
+  std::size_t refused_bytes = 0;
 
   /// An earlier owner may have applied the record at `offset`.
   bool IsBeforeFence(std::int64_t offset) const { return offset < fence_offset; }

@@ -256,6 +256,8 @@ class ShardOwner final : public kafka::ConsumerHandler {
   std::map<std::uint32_t, std::shared_ptr<Shard>> shards_;
   CursorCommits commits_;
   SteadyTime last_seen_ = SteadyTime::min();
+  /// The same by the wall clock: since 1970.
+  std::chrono::milliseconds last_seen_wall_{0};
   SteadyTime unable_since_ = SteadyTime::max();
   SteadyTime idle_since_;
   /// Freezes after which ownership was in doubt.
