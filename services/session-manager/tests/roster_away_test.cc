@@ -193,17 +193,51 @@ TEST_F(RosterAwayTest, TheOwnerDiesMeanwhile_TheNextOneTells) {
   EXPECT_EQ(From(*bob, alice_ + "/a", "unavailable").size(), 1u);
 }
 
-TEST_F(RosterAwayTest, ForTooLong_GivenUp) {
+TEST_F(RosterAwayTest, ForHowLongItMayBe_TheContactIsTold) {
   gateway_.Send(*alice, Presence("unavailable"));
   ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
-  Node& owner = *nodes_.back();
-  const auto untold = [&] { return owner.domain.metrics().presences_untold.Value(); };
-  EXPECT_EQ(untold(), 0);
   clock_.Advance(std::chrono::minutes(16));
-  ASSERT_TRUE(RunUntil([&] { return untold() == 1; }));
+  Settle();
   roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
+}
+
+// So most clients sign off.
+TEST_F(RosterAwayTest, UnavailableAndTheEndOfTheStream_TheContactIsToldOnce) {
+  gateway_.Send(*alice, Presence("unavailable"));
+  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+  gateway_.End(*alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  clock_.Advance(std::chrono::minutes(16));
   Settle();
   EXPECT_THAT(bob->inbox, IsEmpty());
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
+  Settle();
+  EXPECT_EQ(From(*bob, alice_ + "/a", "unavailable").size(), 1u);
+  EXPECT_TRUE(RunUntil([&] { return IsFinished(); }));
+}
+
+TEST_F(RosterAwayTest, UnavailableAndTheEndOfTheStream_TheNextOwnerTells) {
+  gateway_.Send(*alice, Presence("unavailable"));
+  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+  gateway_.End(*alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  NewOwner();
+  Settle();
+  EXPECT_THAT(bob->inbox, IsEmpty());
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
+}
+
+TEST_F(RosterAwayTest, UnavailableWhileTooMuchIsOwed_TheContactIsToldAllTheSame) {
+  Elapse(std::chrono::seconds(1));
+  NextOwner(/*most_owed=*/0);
+  gateway_.Send(*alice, Presence("unavailable"));
+  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+  Settle();
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
 }
 
 TEST_F(RosterAwayTest, Probe_IsAnsweredWhenTheRosterIsBack) {

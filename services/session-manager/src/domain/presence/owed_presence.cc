@@ -1,5 +1,6 @@
 #include "domain/presence/owed_presence.h"
 
+#include <algorithm>
 #include <boost/asio/this_coro.hpp>
 #include <chrono>
 #include <utility>
@@ -16,8 +17,9 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// How many probes of a user wait for the roster, and how long. What follows from the end of a session waits
-/// for as long as it takes: its record is held, and the shard's window bounds that.
+/// How many probes of a user wait for the roster, and how long. That sessions are unavailable waits for as
+/// long as it takes: their number bounds it or, when they have ended, the shard's window, where the records
+/// of their ends are held.
 constexpr std::size_t kMaxProbers = 100;
 constexpr std::chrono::minutes kPatience{15};
 /// Rosters that are asked for at once.
@@ -49,10 +51,10 @@ struct OwedPresence::PayersPlace {
   std::size_t& payers;
 };
 
-OwedPresence::Owed* OwedPresence::Owe(const Shard& shard, const std::string& bare, bool is_held) {
+OwedPresence::Owed* OwedPresence::Owe(const Shard& shard, const std::string& bare, bool is_bounded) {
   auto it = owed_.find(bare);
   if (it == owed_.end()) {
-    if (owed_.size() >= settings_.max_owed_presences && !is_held) {
+    if (owed_.size() >= settings_.max_owed_presences && !is_bounded) {
       metrics_.presences_untold.Increment();
       return nullptr;
     }
@@ -73,6 +75,20 @@ void OwedPresence::OweAnswer(const Shard& shard, const std::string& bare, std::s
   if (owed != nullptr && owed->probers.size() < kMaxProbers) owed->probers.push_back(std::move(prober));
 }
 
+void OwedPresence::OweUnavailable(const Shard& shard, const std::string& bare, xmpp::Stanza presence,
+                                  const Cause& cause) {
+  std::vector<Unavailable>& unavailable = Owe(shard, bare, /*is_bounded=*/true)->unavailable;
+  const auto said = std::find_if(unavailable.begin(), unavailable.end(), [&](const Unavailable& one) {
+    return one.cause.offset < 0 && one.presence.from() == presence.from();
+  });
+  if (said != unavailable.end()) {
+    if (cause.offset < 0) return;
+    // Its end says it, for longer than this owner remembers.
+    unavailable.erase(said);
+  }
+  unavailable.push_back({std::move(presence), cause});
+}
+
 std::optional<OwedPresence::Owed> OwedPresence::Take(const std::string& bare) {
   const auto it = owed_.find(bare);
   if (it == owed_.end()) return std::nullopt;
@@ -87,7 +103,6 @@ void OwedPresence::Forget(const Shard& shard) {
 
 bool OwedPresence::IsGivenUp(Owed& owed) const {
   if (clock_.Now() - owed.since <= kPatience) return false;
-  std::erase_if(owed.unavailable, [](const Unavailable& one) { return one.cause.offset < 0; });
   owed.probers.clear();
   return owed.unavailable.empty() && !owed.has_presence_due;
 }

@@ -27,7 +27,7 @@ class OwedPresence {
  public:
   struct Unavailable {
     xmpp::Stanza presence;
-    /// The record of the session's end, held until its contacts are told; or no record.
+    /// The record of the session's end, held until its contacts are told; none while the session lives.
     Cause cause;
   };
   /// Of one user.
@@ -66,8 +66,12 @@ class OwedPresence {
   bool is_wired() const { return payer_ != nullptr; }
 
   /// What is owed of the user, for more to be added within this turn of the loop. Null when too much is owed
-  /// already, and no record is held for it.
-  Owed* Owe(const Shard& shard, const std::string& bare, bool is_held = false);
+  /// already.
+  Owed* Owe(const Shard& shard, const std::string& bare) { return Owe(shard, bare, /*is_bounded=*/false); }
+  /// One of the user's sessions is unavailable: its client has said so or, with `cause`, it has ended, and
+  /// the record of the end is held by the caller. However much is owed, and for as long as it takes.
+  void OweUnavailable(const Shard& shard, const std::string& bare, xmpp::Stanza presence,
+                      const Cause& cause = {});
   /// Notes one whose probe was not answered; not more than so many of one user.
   void OweAnswer(const Shard& shard, const std::string& bare, std::string prober);
   bool Has(const std::string& bare) const { return owed_.contains(bare); }
@@ -77,6 +81,8 @@ class OwedPresence {
   void Forget(const Shard& shard);
 
  private:
+  /// `is_bounded`: by something else than what is owed already. Then never null.
+  Owed* Owe(const Shard& shard, const std::string& bare, bool is_bounded);
   /// An attempt to pay for one user.
   struct Attempt;
   /// Ends its attempt when it dies.
@@ -89,7 +95,7 @@ class OwedPresence {
   Task<bool> TryPay(std::shared_ptr<Shard> shard, std::string bare);
   /// A coroutine of the shard.
   Task<void> Pay(std::shared_ptr<Shard> shard, std::string bare, EndOfAttempt end);
-  /// Whether that was too long ago, and nothing of it has to be said.
+  /// Gives up what was owed too long ago. True: nothing is left.
   bool IsGivenUp(Owed& owed) const;
 
   const Settings& settings_;

@@ -274,8 +274,7 @@ void PresenceTracker::BecomeUnavailable(User& user, Session& session, Cause& cau
   Broadcast(user, cause, presence);
   if (!user.contacts) {
     // Our sessions came with the shard, their roster did not, and it is away.
-    if (OwedPresence::Owed* owed = owed_.Owe(*user.shard, user.bare))
-      owed->unavailable.push_back({presence, {}});
+    owed_.OweUnavailable(*user.shard, user.bare, presence);
     session.state.set_unavailable_untold(true);
   }
   // To those from whom a feature hides the user since, too: the log may not have that the session is gone.
@@ -449,10 +448,11 @@ Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::str
 void PresenceTracker::OnSessionEnd(User& user, Session& session, Cause& cause) {
   // Where a newer session of the same full JID is available, contacts hear of that one.
   const Session* const successor = user.FindResource(session.resource());
-  const bool is_gone = session.available() && (successor == nullptr || !successor->available());
+  const bool is_seen = session.available() || session.state.unavailable_untold();
+  const bool is_gone = is_seen && (successor == nullptr || !successor->available());
   TellEnd(user, cause, Unavailable(session.jid.str()), is_gone,
           {session.state.directed().begin(), session.state.directed().end()});
-  if (is_gone) NoteUnavailable(user, session, {}, cause.offset);
+  if (is_gone && session.available()) NoteUnavailable(user, session, {}, cause.offset);
 }
 
 void PresenceTracker::OnUnknownSessionEnd(Shard& shard, Cause& cause, const events::v1::SessionEnded& ended) {
@@ -477,10 +477,8 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
     consequences_.AppendBroadcast(*user.shard, cause, unavailable, Subscribers(user.bare, *user.contacts));
   } else if (is_gone) {
     // The sessions came with the shard, the roster did not.
-    if (OwedPresence::Owed* owed = owed_.Owe(*user.shard, user.bare, /*is_held=*/true)) {
-      user.shard->window.Hold(cause.offset);
-      owed->unavailable.push_back({unavailable, cause});
-    }
+    user.shard->window.Hold(cause.offset);
+    owed_.OweUnavailable(*user.shard, user.bare, unavailable, cause);
   }
   cause.parts = part_numbers::RangeOf(part_numbers::Audience::kDirected);
   // To those from whom a feature hides the user since, too: the log may not have that the session is gone.
@@ -628,13 +626,8 @@ void PresenceTracker::OnShardLive(Shard& shard) {
           shard.Spawn("presence.tell_anew", TellAnewTask(shards_.Shared(shard.number), session, nullptr));
       }
       if (!session->state.unavailable_untold() || session->available()) continue;
-      OwedPresence::Owed* owed = owed_.Owe(shard, bare);
-      // Live again after a freeze: it is owed already.
-      const bool is_known = owed == nullptr || std::any_of(owed->unavailable.begin(), owed->unavailable.end(),
-                                                           [&](const auto& old) {
-                                                             return old.presence.from() == session->jid.str();
-                                                           });
-      if (!is_known) owed->unavailable.push_back({Unavailable(session->jid.str()), {}});
+      // Live again after a freeze: it may be owed already.
+      owed_.OweUnavailable(shard, bare, Unavailable(session->jid.str()));
     }
   }
 }

@@ -182,7 +182,7 @@ void SessionEnds::AppendEnd(Session& session, std::string_view condition, std::s
   ended.set_condition(std::string(condition));
   ended.set_text(std::string(text));
   ended.set_resumptions(session.state.resumptions());
-  ended.set_available(session.available());
+  ended.set_available(session.available() || session.state.unavailable_untold());
   AddDirected(session.state, ended);
   ended.set_confirmed_count(applied_.CountAtEnd(session));
   ended.set_is_count_unknown(session.is_outdated() || !session.inbound.is_all_confirmed());
