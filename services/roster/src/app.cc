@@ -2,6 +2,8 @@
 
 #include <grpcpp/impl/codegen/service_type.h>
 
+#include <algorithm>
+
 #include "adapters/pg_roster_store.h"
 #include "domain/roster_keeper.h"
 #include "migrations.h"
@@ -16,6 +18,8 @@ namespace {
 /// Callers learn within this time that we leave; running calls end meanwhile.
 constexpr std::chrono::milliseconds kGrace{2'000};
 constexpr std::chrono::milliseconds kConnectLimit{2'000};
+/// Answers that are too old are looked for so often at least.
+constexpr std::chrono::milliseconds kSweptEvery = std::chrono::minutes(5);
 
 Task<void> ForgetOldAnswers(RosterStore& store, std::chrono::milliseconds every) {
   for (;;) {
@@ -65,7 +69,8 @@ Task<absl::Status> App::Start() {
   p.registry->Announce("roster", {process_.common.instance, p.server->advertised_address()}, process_.fail);
   p.server->SetServing(true);
   p.tasks = std::make_unique<runtime::TaskGroup>(io.get_executor());
-  p.tasks->Spawn("answers.forget", ForgetOldAnswers(*p.store, config_.answers_kept_for / 2));
+  p.tasks->Spawn("answers.forget",
+                 ForgetOldAnswers(*p.store, std::min(config_.answers_kept_for / 2, kSweptEvery)));
   started_ = true;
   co_return absl::OkStatus();
 }

@@ -13,15 +13,16 @@ struct Config {
   redis::Options redis;
   pg::Options pg;
   rpc::ServerOptions rpc;
-  std::chrono::milliseconds answers_kept_for{600'000};
+  std::chrono::milliseconds answers_kept_for{86'400'000};
 
   void Bind(config::Schema& schema) {
     redis.Bind(schema);
     pg.Bind(schema);
     rpc.Bind(schema);
-    schema.Bind("answers.kept-for", &answers_kept_for,
-                "how long the answer to a change is given again to the same request; longer than "
-                "`shards.duplicate-horizon`");
+    schema.Bind(
+        "answers.kept-for", &answers_kept_for,
+        "how long the answer to a change is given again to the same request; longer than Kafka may be "
+        "away, and than `shards.duplicate-horizon`");
   }
   void Validate(config::Problems& problems) const {
     if (answers_kept_for < std::chrono::seconds(1)) problems.Add("answers.kept-for", "must be at least 1s");

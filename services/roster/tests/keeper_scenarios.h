@@ -379,8 +379,10 @@ TYPED_TEST_P(KeeperScenarios, DeletedUsersLeaveNothing) {
 TYPED_TEST_P(KeeperScenarios, DeletedUsersAreApprovedNoMore) {
   ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED).ok());
   ASSERT_TRUE(this->Out(v1::SUBSCRIPTION_ACTION_SUBSCRIBED, "p@b").ok());
+  const std::uint64_t version = this->Get().version();
   ASSERT_TRUE(this->Delete(this->kContact).ok());
   EXPECT_FALSE(this->Item().approved());
+  EXPECT_GT(this->Get().version(), version);
   EXPECT_TRUE(this->Item("p@b").approved());
   const auto in = this->In(v1::SUBSCRIPTION_ACTION_SUBSCRIBE);
   EXPECT_TRUE(in->deliver());

@@ -99,6 +99,7 @@ class MemoryRosterStore final : public RosterStore {
       if (found == roster.contacts.end() || !found->state.approved) continue;
       found->state.approved = false;
       ++found->revision;
+      Bump(roster, /*is_visible=*/true);
     }
     if (!removal.request_id.empty()) answers[{owner, removal.request_id}] = {removal.response, 0};
     co_return absl::OkStatus();

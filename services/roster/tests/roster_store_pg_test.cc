@@ -196,6 +196,16 @@ TEST_F(PgStore, WhatWasDecidedTooLongAgoIsNotMade) {
   EXPECT_TRUE(testing::RunTask(io_, store_->Load("u@x"))->has_block_list);
 }
 
+// However long its answers are kept.
+TEST_F(PgStore, WhatWasDecidedMinutesAgoIsNotMade) {
+  PgRosterStore store(*pool_, std::chrono::hours(24));
+  for (const bool is_old : {true, false}) {
+    const BlockChange block{DatabaseTime() - (is_old ? 301'000 : 240'000), {{"c@d"}, 0}, "1", ""};
+    const absl::Status saved = testing::RunTask(io_, store.SaveBlockList("u@x", block));
+    EXPECT_EQ(absl::IsFailedPrecondition(saved), is_old) << saved;
+  }
+}
+
 TEST_F(PgStore, TheServerAway) {
   server_.Stop();
   ASSERT_TRUE(testing::RunUntil(io_, [this] { return !pool_->is_connected(); }));

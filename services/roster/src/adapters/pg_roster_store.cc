@@ -1,5 +1,9 @@
 #include "adapters/pg_roster_store.h"
 
+#include <algorithm>
+
+#include "rookery/base/status.h"
+
 namespace rookery::roster {
 
 namespace {
@@ -120,7 +124,8 @@ absl::StatusOr<std::uint64_t> VersionOf(const pg::ResultOr& result) {
 
 Param PgRosterStore::LatestFor(std::int64_t read_at_ms) const {
   // The statement takes its time, too.
-  return Param::Int(read_at_ms + answers_kept_for_.count() / 2);
+  constexpr std::chrono::milliseconds kMost = kMadeWithin;
+  return Param::Int(read_at_ms + std::min(answers_kept_for_ / 2, kMost).count());
 }
 
 Task<absl::StatusOr<StoredRoster>> PgRosterStore::Load(std::string owner) {
@@ -278,7 +283,37 @@ Task<absl::Status> PgRosterStore::SaveBlockList(std::string owner, BlockChange c
   co_return OutcomeOf(saved);
 }
 
+Task<absl::Status> PgRosterStore::TakeBackApprovals(std::string user, std::int64_t read_at_ms) {
+  for (;;) {
+    std::vector<Param> params{Param::Text(user), Param::Int(kSweepPage)};
+    const pg::ResultOr page =
+        co_await pool_.Execute(LaneOf(user),
+                               "SELECT owner FROM roster_items WHERE jid = $1 AND approved "
+                               "ORDER BY owner LIMIT $2::bigint",
+                               std::move(params));
+    if (!page.ok()) co_return page.status();
+    for (std::size_t row = 0; row < (*page)->rows(); ++row) {
+      const std::string owner((*page)->Text(row, 0));
+      std::vector<Param> one{Param::Text(owner), LatestFor(read_at_ms), Param::Text(user)};
+      // Clients see it: the version rises.
+      const pg::ResultOr taken = co_await pool_.Execute(
+          LaneOf(owner),
+          "WITH " ROOKERY_FRESH
+          ", changed AS (UPDATE roster_items SET approved = false, revision = revision + 1 "
+          "WHERE owner = $1 AND jid = $3 AND approved AND " ROOKERY_IS_FRESH
+          " RETURNING 1), bump AS (UPDATE roster_versions SET version = version + 1 "
+          "WHERE owner = $1 AND EXISTS (SELECT 1 FROM changed)) "
+          "SELECT " ROOKERY_IS_FRESH ", 1",
+          std::move(one));
+      ROOKERY_CO_RETURN_IF_ERROR(OutcomeOf(taken));
+    }
+    if (static_cast<std::int64_t>((*page)->rows()) < kSweepPage) co_return absl::OkStatus();
+  }
+}
+
 Task<absl::Status> PgRosterStore::RemoveAll(std::string owner, Removal removal) {
+  // First: who is asked again before it is done does it again.
+  ROOKERY_CO_RETURN_IF_ERROR(co_await TakeBackApprovals(owner, removal.read_at_ms));
   std::vector<Param> params{Param::Text(owner), LatestFor(removal.read_at_ms),
                             Param::Text(removal.request_id), Param::Bytes(removal.response)};
   const pg::ResultOr removed = co_await pool_.Execute(
@@ -286,9 +321,6 @@ Task<absl::Status> PgRosterStore::RemoveAll(std::string owner, Removal removal) 
       "WITH " ROOKERY_FRESH ", i AS (DELETE FROM roster_items WHERE owner = $1 AND " ROOKERY_IS_FRESH
       "), v AS (DELETE FROM roster_versions WHERE owner = $1 AND " ROOKERY_IS_FRESH
       "), b AS (DELETE FROM block_lists WHERE owner = $1 AND " ROOKERY_IS_FRESH
-      "), p AS (UPDATE roster_items SET approved = false, revision = revision + 1 WHERE jid = $1 AND "
-      "approved "
-      "AND " ROOKERY_IS_FRESH
       "), kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "
       "SELECT $1::text, $3::text, $4::bytea, 0 FROM fresh WHERE $3::text <> '') "
       "SELECT " ROOKERY_IS_FRESH ", 1",
