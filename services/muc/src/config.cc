@@ -43,7 +43,8 @@ void Config::Bind(config::Schema& schema) {
       "rooms.max-affiliations", &settings.max_affiliations,
       "accounts that one room remembers, with an affiliation or a nick; and as many that it has banned", 1,
       1'000'000);
-  schema.Bind("rooms.max-items", &settings.max_items, "roles or affiliations that one request may change", 1,
+  schema.Bind("rooms.max-items", &settings.max_items,
+              "roles or affiliations that one request may change; fewer in a room of more than 2,000", 1,
               10'000);
   schema.Bind("rooms.max-reason-bytes", &settings.max_reason_bytes, "bytes of a reason", 1, 65'536);
   schema.Bind("rooms.max-name-bytes", &settings.max_name_bytes, "bytes of a room's name", 1, 4'096);

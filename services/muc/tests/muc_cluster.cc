@@ -263,6 +263,12 @@ std::int64_t MucCluster::Enter(const std::string& who, const std::string& room, 
   return Say("<presence from='" + who + "' to='" + room + "/" + nick + "'/>");
 }
 
+std::int64_t MucCluster::EnterByMuc(const std::string& who, const std::string& room,
+                                    const std::string& nick) {
+  return Say("<presence from='" + who + "' to='" + room + "/" + nick +
+             "'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+}
+
 std::int64_t MucCluster::Leave(const std::string& who, const std::string& room) {
   return Say("<presence type='unavailable' from='" + who + "' to='" + room + "/me'/>");
 }

@@ -112,7 +112,10 @@ class MucCluster {
   /// Puts records that change nothing into each shard, up to a multiple of so many: what is said next has the
   /// same offsets whatever owners have said there.
   void FillUp(std::size_t multiple);
+  /// As before XEP-0045 (groupchat 1.0).
   std::int64_t Enter(const std::string& who, const std::string& room, const std::string& nick);
+  /// With the element of XEP-0045.
+  std::int64_t EnterByMuc(const std::string& who, const std::string& room, const std::string& nick);
   std::int64_t Leave(const std::string& who, const std::string& room);
   std::int64_t Show(const std::string& who, const std::string& address, const std::string& status);
 

@@ -297,7 +297,7 @@ TEST_F(RoomRecords, R3_WhatIsWantedAtATimeIsLoadedTogether) {
 TEST_F(RoomRecords, R3_ARoomThatCannotBeRead_HoldsBackNoOther) {
   MucProcess& process = StartLive();
   database_.unreadable.insert(room_);
-  Enter(crone_, room_, "firstwitch");
+  EnterByMuc(crone_, room_, "firstwitch");
   for (int i = 1; i <= 150; ++i) Enter(hag_, RoomIn(1, i), "thirdwitch");
   Elapse(seconds(30));
   EXPECT_THAT(TakeHeard(crone_), ElementsAre(IsWait()));
@@ -321,7 +321,7 @@ TEST_F(RoomRecords, R3_TheStoreIsAway_WhoCanBeToldIs_WhatInformsWaits) {
   database_.is_down = true;
   const std::int64_t leaves = Leave(hag_, room_);
   Message(wicca_, room_);
-  Enter(wicca_, room_, "secondwitch");
+  EnterByMuc(wicca_, room_, "secondwitch");
   Say("<iq type='get' id='a' from='" + wicca_ + "' to='" + room_ + "'><query xmlns='x:y'/></iq>");
   // XEP-0410 section 3.2: this error alone leaves undecided whether one is in.
   Say("<iq type='get' id='c' from='" + wicca_ + "' to='" + room_ +
@@ -344,6 +344,23 @@ TEST_F(RoomRecords, R3_TheStoreIsAway_WhoCanBeToldIs_WhatInformsWaits) {
   Elapse(seconds(5));
   EXPECT_EQ(process.shard(1).window.size(), 0u);
   EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr("type=\"unavailable\"")));
+}
+
+// To most clients an error for their own presence says that they are not in.
+TEST_F(RoomRecords, R3_TheStoreIsAway_WhatAnOccupantShowsWaits) {
+  MucProcess& process = StartLive();
+  Enter(crone_, room_, "firstwitch");
+  Enter(hag_, room_, "thirdwitch");
+  Elapse(minutes(2));
+  ASSERT_EQ(process.slot(room_), nullptr);
+  TakeHeard(crone_), TakeHeard(hag_);
+  database_.is_down = true;
+  Show(hag_, room_ + "/thirdwitch", "gone for tea");
+  Elapse(minutes(1));
+  EXPECT_THAT(TakeHeard(hag_), IsEmpty());
+  database_.is_down = false;
+  Elapse(seconds(5));
+  EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr("gone for tea")));
 }
 
 TEST_F(RoomRecords, R3_TheStoreIsAway_WhoComesLaterDoesNotProlongIt) {
@@ -438,16 +455,39 @@ TEST_F(RoomRecords, R8_NoRoomIsLoadedWhileThereIsNoMemoryForIt_TheSenderIsTold) 
   Enter(crone_, room_, "firstwitch");
   Elapse(seconds(1));
   const int loads = database_.calls["Load"];
-  Enter(hag_, RoomIn(1, 1), "thirdwitch");
+  EnterByMuc(hag_, RoomIn(1, 1), "thirdwitch");
   Elapse(RoomLoader::kPatience + seconds(1));
   EXPECT_THAT(TakeHeard(hag_), ElementsAre(HasSubstr("resource-constraint")));
   EXPECT_EQ(database_.calls["Load"], loads);
   broker_.holds = nullptr;
   Elapse(seconds(5));
-  Enter(hag_, RoomIn(1, 1), "thirdwitch");
+  EnterByMuc(hag_, RoomIn(1, 1), "thirdwitch");
   Elapse(seconds(2));
   EXPECT_THAT(TakeHeard(hag_), ElementsAre(HasSubstr("201")));
   EXPECT_EQ(process.shard(1).window.size(), 0u);
+}
+
+TEST_F(RoomRecords, R8_ARoomThatBecomesSmallerMakesRoom) {
+  MucProcess& process = StartLive();
+  Enter(crone_, room_, "firstwitch");
+  Elapse(seconds(1));
+  Enter(hag_, room_, "thirdwitch");
+  const std::size_t alone = process.shards.memory().bytes();
+  Elapse(seconds(1));
+  process.settings.max_memory_bytes = static_cast<std::int64_t>(process.shards.memory().bytes());
+  ASSERT_GT(process.shards.memory().bytes(), alone);
+  // It is not forgotten: what it says does not get into the log.
+  broker_.holds = [&](const FakeBroker::Pending& pending) {
+    return pending.topic == events::Topic::kUsers && pending.value.find(room_) != std::string::npos;
+  };
+  Message(crone_, room_);
+  Enter(wicca_, RoomIn(1, 1), "secondwitch");
+  Elapse(milliseconds(500));
+  EXPECT_THAT(TakeHeard(wicca_), IsEmpty());
+  Leave(hag_, room_);
+  Elapse(milliseconds(500));
+  EXPECT_THAT(TakeHeard(wicca_), ElementsAre(HasSubstr("201")));
+  broker_.holds = nullptr;
 }
 
 TEST_F(RoomRecords, R3_RoomsAreLoadedSoManyBytesAtATime) {

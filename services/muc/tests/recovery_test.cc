@@ -150,7 +150,7 @@ TEST_F(Recovery, R3_WhatAnEarlierOwnerMayHaveApplied_WaitsForItsRoom) {
   ASSERT_TRUE(IsLive(process, 1));
   EXPECT_TRUE(Verdicts(1).empty());
   // Records that come now were applied by nobody.
-  const std::int64_t late = Enter(hag_, room_, "thirdwitch");
+  const std::int64_t late = EnterByMuc(hag_, room_, "thirdwitch");
   Elapse(RoomLoader::kPatience + seconds(1));
   ASSERT_EQ(Verdicts(1).size(), 1u);
   EXPECT_EQ(Verdicts(1).front().offset(), late);

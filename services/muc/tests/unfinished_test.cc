@@ -11,6 +11,7 @@
 namespace rookery::muc::testing {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -135,6 +136,21 @@ TEST_F(CrowdedRoom, NewModeratorsLearnAddressesInParts) {
   EXPECT_THAT(To(rest, Guest(98)), SizeIs(kCrowd + 5 - 1));
   EXPECT_THAT(To(rest, Guest(99)), IsEmpty());
   EXPECT_TRUE(driver_.room().state().unfinished().empty());
+}
+
+TEST_F(CrowdedRoom, NotSoManyAreKickedAtOnceThatAllAreBusyWithIt) {
+  for (int i = kCrowd; i < 4 * kCrowd; ++i)
+    driver_.Put("guest" + std::to_string(1000 + i), Guest(i), v1::ROLE_PARTICIPANT);
+  const auto kick = [&](int many) {
+    std::string items;
+    for (int i = 0; i < many; ++i)
+      items += "<item nick='guest" + std::to_string(1000 + i) + "' role='none'/>";
+    return AdminSet(kOwner, items);
+  };
+  EXPECT_THAT(kick(100), ElementsAre(HasSubstr("not-acceptable")));
+  EXPECT_THAT(driver_.room().occupants(), SizeIs(4 * kCrowd + 5));
+  kick(50);
+  EXPECT_THAT(driver_.room().occupants(), SizeIs(4 * kCrowd + 5 - 50));
 }
 
 TEST_F(CrowdedRoom, AHatThatAllWearIsShownOnAllInParts) {

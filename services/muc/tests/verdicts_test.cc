@@ -147,7 +147,7 @@ TEST_F(RoomVerdicts, R1_WhoWasToldThatTheRoomCannotBeLoaded_IsRefusedByEveryLate
   MucProcess& one = StartLive();
   database_.is_down = true;
   Leave(hag_, room_);  // keeps the cursor
-  Enter(crone_, room_, "firstwitch");
+  EnterByMuc(crone_, room_, "firstwitch");
   Elapse(RoomLoader::kPatience + seconds(1));
   EXPECT_THAT(TakeHeard(crone_), ElementsAre(IsWait()));
   Kill(one);
@@ -164,7 +164,7 @@ TEST_F(RoomVerdicts, R1_ItsOwnerDiesBeforeTheSenderIsTold_TheNextOneTells) {
   MucProcess& one = StartLive();
   database_.is_down = true;
   HoldUsers();
-  Enter(crone_, room_, "firstwitch");
+  EnterByMuc(crone_, room_, "firstwitch");
   Elapse(RoomLoader::kPatience + seconds(1));
   ASSERT_THAT(Verdicts(1), SizeIs(1));
   Kill(one);
@@ -196,7 +196,7 @@ TEST_F(RoomVerdicts, R1_OneOfAFormerOwner_BehindTheFenceOfTheNext_IsNone) {
   MucProcess& one = StartLive();
   database_.is_down = true;
   HoldVerdicts();
-  Enter(crone_, room_, "firstwitch");
+  EnterByMuc(crone_, room_, "firstwitch");
   Elapse(RoomLoader::kPatience + seconds(1));
   Kill(one, /*lose=*/false);
   database_.is_down = false;

@@ -23,6 +23,10 @@ namespace {
 
 using xmpp::ErrorCondition;
 
+/// Stanzas to single recipients that the items of one request may lead to, about: they are all made with one
+/// record, in one turn of the loop.
+constexpr std::size_t kMaxDeliveriesOfItems = 200'000;
+
 constexpr v1::Affiliation kAffiliations[] = {v1::AFFILIATION_NONE, v1::AFFILIATION_OUTCAST,
                                              v1::AFFILIATION_MEMBER, v1::AFFILIATION_ADMIN,
                                              v1::AFFILIATION_OWNER};
@@ -294,6 +298,9 @@ void OnAdminSet(Turn& turn) {
   if (items.empty()) return turn.Refuse(ErrorCondition::kBadRequest);
   if (items.size() > static_cast<std::size_t>(turn.settings.max_items))
     return turn.Refuse(ErrorCondition::kNotAcceptable, "Too many items in one request.");
+  // Each may be told to all.
+  if (items.size() > 1 && items.size() * turn.room.session_count() > kMaxDeliveriesOfItems)
+    return turn.Refuse(ErrorCondition::kNotAcceptable, "Too many items in one request to such a large room.");
   AdminRequest request(turn);
   if (const auto refusal = request.Read(items)) return turn.Refuse(*refusal);
   request.Make();

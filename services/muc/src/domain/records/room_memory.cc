@@ -17,6 +17,7 @@ void RoomMemory::Measure(RoomSlot& slot) {
   const std::size_t bytes = slot.room->bytes(), occupants = slot.room->session_count();
   bytes_ += bytes - std::exchange(slot.counted_bytes, bytes);
   occupants_ += occupants - std::exchange(slot.counted_occupants, occupants);
+  if (!is_full()) space_.Notify();
 }
 
 void RoomMemory::Uncount(RoomSlot& slot) {

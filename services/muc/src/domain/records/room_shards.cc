@@ -6,6 +6,7 @@
 #include "domain/metrics.h"
 #include "domain/occupants/unfinished.h"
 #include "domain/service/service_desk.h"
+#include "domain/stanzas/entering.h"
 #include "domain/stanzas/room_stanzas.h"
 #include "ports/room_store.h"
 #include "rookery/base/status.h"
@@ -25,13 +26,13 @@ std::shared_ptr<RoomShard> AsRooms(std::shared_ptr<sharding::Shard> shard) {
 const xmpp::Stanza& StanzaOf(const RoomRecord& record) { return record.body.delivery().stanza(); }
 
 /// Its sender is told when it is not applied. What tells the room that somebody is gone is applied, however
-/// late.
+/// late, and so is what an occupant shows: to most clients an error says that they are not in.
 bool IsRefusable(const xmpp::Stanza& stanza) {
   switch (stanza.kind()) {
     case common::v1::STANZA_KIND_MESSAGE:
       return stanza.type() != "error";
     case common::v1::STANZA_KIND_PRESENCE:
-      return stanza.type().empty();
+      return stanza.type().empty() && MaySayMuc(stanza);
     case common::v1::STANZA_KIND_IQ:
       return stanza.type() == "get" || stanza.type() == "set";
     default:

@@ -40,7 +40,7 @@ constexpr EntryRefusal kTooManyChanges{ErrorCondition::kResourceConstraint,
 
 /// <x xmlns='http://jabber.org/protocol/muc'/>, by which a client says that it enters.
 std::optional<xmpp::Element> FindMuc(const xmpp::Stanza& stanza) {
-  if (stanza.payload().find(xmpp::ns::kMuc) == std::string::npos) return std::nullopt;
+  if (!MaySayMuc(stanza)) return std::nullopt;
   auto children = xmpp::ParsePayload(stanza.payload());
   if (!children.ok()) return std::nullopt;
   for (xmpp::Element& child : *children)
@@ -325,6 +325,10 @@ void TellNotIn(Turn& turn) {
 }
 
 }  // namespace
+
+bool MaySayMuc(const xmpp::Stanza& presence) {
+  return presence.payload().find(xmpp::ns::kMuc) != std::string::npos;
+}
 
 bool IsEntry(const Settings& settings, const xmpp::Stanza& stanza) {
   return stanza.kind() == common::v1::STANZA_KIND_PRESENCE && stanza.type().empty() &&
