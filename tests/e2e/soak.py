@@ -30,6 +30,11 @@ _RELAY_PORT = {"redis": 470, "kafka": 471, "postgresql": 472, "session-manager":
 _BACKENDS = {"gateway": ("redis",), "session-manager": ("redis", "kafka", "postgresql"), "roster": ("redis", "postgresql"),
              "muc": ("redis", "kafka", "postgresql"), "search": ("redis", "kafka")}
 _MOST_INSTANCES = 3
+# There is one of each, and while it is away nobody signs in. Faults of them follow each other for so many seconds at
+# most; then both are well for so long.
+_SINGLE = {"kafka", "postgresql"}
+_LONGEST_WITHOUT = 60
+_CALM = 15
 # Links are cut for up to a minute, and what was under way in that time may be lost with a connection.
 _UNCERTAIN = 75
 # What talks to what: service, what it connects to, and how often that link is drawn.
@@ -139,6 +144,9 @@ class Soak:
         self.spans: list[Span] = []
         traffic.may_lose_session = self._may_lose_session
         traffic.may_lose_connection = lambda talker: may_lose_connection(self.spans, talker.at, time.monotonic())
+        # Since when, or until when, something is wrong with what there is one of.
+        self._without_since = 0.0
+        self._calm_until = 0.0
         self._up = asyncio.Lock()
         self._session_managers = 2
         every = [
@@ -193,6 +201,8 @@ class Soak:
             return False
         self.count[fault.kind] = self.count.get(fault.kind, 0) + 1
         self.say(begun.text)
+        if begun.services & _SINGLE and not self.busy & _SINGLE:
+            self._without_since = time.monotonic()
         self.busy |= begun.services
         gateways = {name for name in begun.hit if name.startswith("gateway/")}
         span = Span(time.monotonic(), gateways, self._shards_of(begun.hit), apart=begun.apart)
@@ -204,6 +214,8 @@ class Soak:
             self.repairs.discard(task_)
             span.ended = time.monotonic()
             self.busy -= begun.services
+            if begun.services & _SINGLE and not self.busy & _SINGLE:
+                self._calm_until = time.monotonic() + _CALM
             if not task_.cancelled() and task_.exception():
                 self.traffic.report(f"{begun.text}: {task_.exception()!r}")
             else:
@@ -240,9 +252,18 @@ class Soak:
                 self.say(f"  not up yet: {error}")
                 await asyncio.sleep(2)
 
+    def _are_well(self, services: set[str]) -> bool:
+        """Whether nothing is wrong with any of them, and something may be."""
+        if self.busy & services:
+            return False
+        if not services & _SINGLE:
+            return True
+        now = time.monotonic()
+        return now < self._without_since + _LONGEST_WITHOUT if self.busy & _SINGLE else now >= self._calm_until
+
     def _free(self, service: str) -> str | None:
         """An instance of a service with which nothing is wrong."""
-        if service in self.busy:
+        if not self._are_well({service}):
             return None
         alive = [name for name in self.cluster.instances(service) if self.cluster.alive(name)]
         return self.random.choice(alive) if alive else None
@@ -341,7 +362,7 @@ class Soak:
         client = f"{service}/{self.random.choice(('*', '1', '2'))}"
         target = f"{server}/{self.random.choice(('*', '1', '2')) if server in _BACKENDS else '1'}"
         links = self.network.relay.links(client, target)
-        if self.busy & {service, server} or not links:
+        if not self._are_well({service, server}) or not links:
             return None
         for link in links:
             do(link)

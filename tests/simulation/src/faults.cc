@@ -18,6 +18,9 @@ using std::chrono::seconds;
 namespace {
 /// The aftermath of one misfortune is over by then, when the next one waits for that.
 constexpr seconds kRecovery{15};
+constexpr const char* kLongAway =
+    "errors for what is refused in so long a time often go to sessions that are over by then, and many "
+    "sessions come back late";
 }  // namespace
 
 const std::vector<FaultKind>& AllFaults() {
@@ -52,6 +55,9 @@ const std::vector<FaultKind>& AllFaults() {
       {"rebalance", "the consumer group rebalances, some partitions move", ""},
       {"rebalance-storm", "ten rebalances within some seconds", ""},
       {"refused-appends", "one record in fifty is refused for good, for 5 to 30 s", ""},
+      {"broker-away-minutes", "the broker is away for 1 to 20 min", kLongAway},
+      {"postgres-away-minutes", "PostgreSQL does not answer for 1 to 20 min", kLongAway},
+      {"rosters-away-minutes", "all rosters are stopped for 1 to 20 min", kLongAway},
       {"truncated-log", "a partition of users loses its newest records",
        "the last minutes of such a log are applied again, and what is stored under lost offsets hides what "
        "gets them next"},
@@ -264,6 +270,16 @@ void Faults::Do(const std::string& name) {
       s.kafka_.ForgetOffsets(is_rooms ? "rooms" : "users");
       for (Process* process : all) process->Start();
     });
+  } else if (name == "broker-away-minutes") {
+    freeze(s.broker_, random_.LogBetween(minutes(1), minutes(20)));
+  } else if (name == "postgres-away-minutes") {
+    freeze(s.postgres_, random_.LogBetween(minutes(1), minutes(20)));
+  } else if (name == "rosters-away-minutes") {
+    const Duration time = random_.LogBetween(minutes(1), minutes(20));
+    for (const auto& roster : s.rosters_) {
+      roster->Kill();
+      ReviveLater(*roster, time);
+    }
   } else if (name == "truncated-log") {
     s.kafka_.Truncate("users", static_cast<std::int32_t>(random_.Below(s.environment_.shards)),
                       static_cast<std::int64_t>(1 + random_.Below(20)));
