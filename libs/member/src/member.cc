@@ -34,6 +34,8 @@ void MemberConfig::Bind(config::Schema& schema) {
 }
 
 void MemberConfig::Validate(config::Problems& problems) const {
+  if (shards.duplicate_horizon < std::chrono::seconds(1))
+    problems.Add("shards.duplicate-horizon", "must be at least 1s");
   kafka.Validate(problems);
   redis.Validate(problems);
   rpc.Validate(problems);

@@ -10,8 +10,6 @@ namespace {
 // A part has 16 bits beside the count: a stanza that leads to more records than that is a
 // broadcast, where a repetition does no harm.
 constexpr std::uint64_t kParts = 1 << 16;
-/// Of the time between two records no more than such a part of the horizon counts.
-constexpr std::int64_t kSilences = 4;
 constexpr std::int64_t kTurnedAfterHorizons = DuplicateFilter::kMostHorizons / 2;
 
 }  // namespace
@@ -52,7 +50,7 @@ void DuplicateFilter::PassTime(std::int64_t timestamp_ms) {
   const std::int64_t before = std::exchange(now_ms_, std::max(now_ms_, timestamp_ms));
   // Where the log stood still, perhaps nobody could write to it: what somebody had under way before may be
   // said again after it, however long that was.
-  const std::int64_t silence = now_ms_ - before - horizon_ms_ / kSilences;
+  const std::int64_t silence = now_ms_ - before - horizon_ms_ / kSlices;
   if (turned_ms_ == 0) {
     turned_ms_ = now_ms_;
   } else if (silence > 0) {

@@ -58,18 +58,33 @@ Task<void> FollowUpWriter::SayAllAgain(std::shared_ptr<Shard> from, std::unique_
     Waiting& first = *lane->records.front();
     // A limit may have been lowered since.
     bool is_too_large = false;
+    bool has_failed = false;
     const auto next = [&]() -> const google::protobuf::MessageLite* {
-      return is_too_large ? nullptr : first.Next(*from);
+      if (is_too_large) return nullptr;
+      try {
+        return first.Next(*from);
+      } catch (const std::exception& failure) {
+        OnFailure(*from, first.offset(), failure);
+        has_failed = true;
+        return nullptr;
+      }
     };
     const auto refused = [&](const absl::Status& why) { is_too_large = absl::IsInvalidArgument(why); };
     const std::int64_t offset = co_await owner_.AppendUntilTaken(
         from, ShardOwner::Place{topic, partition, first.key()}, next, refused);
+    // The shard is acquired afresh: its next life says this one, and those behind it.
+    if (has_failed) co_return;
     if (is_too_large) NoteLoss(topic, partition);
     const std::unique_ptr<Waiting> said = std::move(lane->records.front());
     lane->records.pop_front();
     --waiting_;
     from->refused_bytes -= said->bytes();
-    said->Done(*from, offset);
+    try {
+      said->Done(*from, offset);
+    } catch (const std::exception& failure) {
+      OnFailure(*from, said->offset(), failure);
+      co_return;
+    }
     from->window.Release(said->offset());
   }
   // Before anybody can add to it.

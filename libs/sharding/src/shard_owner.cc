@@ -668,7 +668,7 @@ void ShardOwner::UpdatePause(Shard& shard) {
     for (const auto& [number, other] : shards_)
       if (other.get() != &shard) UpdatePause(*other);
   }
-  // Reading goes on at half of what it stops at.
+  // A paused shard is read again once it is below half of the bound.
   const std::int64_t divisor = shard.paused ? 2 : 1;
   // Most of what a new owner says up to its fence has been said before: that its shard goes live comes first.
   const bool says_too_much =

@@ -237,6 +237,30 @@ TEST_F(FollowUpWriterTest, WhoIsToldThrows_TheShardIsAcquiredAfresh_AndTheCauseI
   EXPECT_FALSE(IsCauseFinished());
 }
 
+TEST_F(FollowUpWriterTest, WhoIsToldOfOneThatWasRefusedThrows_TheCauseIsAppliedAgain) {
+  const double failed = owner_->metrics().failed_records.Value();
+  Refuse();
+  Say("one", {.told = {}, .on_said = [] { throw std::runtime_error("half-way"); }}, {cause_, 1});
+  Settle();
+  RefuseNothing();
+  Elapse(seconds(1));
+  EXPECT_EQ(owner_->metrics().failed_records.Value(), failed + 1);
+  EXPECT_EQ(reader_.applied, (std::vector<std::int64_t>{cause_, cause_}));
+  EXPECT_FALSE(IsCauseFinished());
+}
+
+TEST_F(FollowUpWriterTest, WhoIsAskedWhetherItIsWantedThrows_TheCauseIsAppliedAgain) {
+  const double failed = owner_->metrics().failed_records.Value();
+  Refuse();
+  Say("one", {.told = {}, .is_wanted = [](auto&) -> bool { throw std::runtime_error("half-way"); }},
+      {cause_, 1});
+  Elapse(seconds(1));
+  EXPECT_EQ(owner_->metrics().failed_records.Value(), failed + 1);
+  EXPECT_EQ(reader_.applied, (std::vector<std::int64_t>{cause_, cause_}));
+  EXPECT_FALSE(IsCauseFinished());
+  EXPECT_EQ(writer_->waiting(), 0u);
+}
+
 TEST_F(FollowUpWriterTest, WhoIsToldOfADecisionThrows_TheShardIsAcquiredAfresh) {
   const double failed = owner_->metrics().failed_steps.Value();
   Say("one", {.told = {}, .on_said = [] { throw std::runtime_error("half-way"); }});

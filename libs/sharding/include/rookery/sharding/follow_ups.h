@@ -7,7 +7,7 @@
 
 namespace rookery::sharding {
 
-/// How much has been said that a new owner of the shard would say again: the records that follow from its
+/// How many records a new owner of the shard would have to repeat: those that follow from the shard's
 /// records at and after the committed cursor. Their readers remember each of them until the cursor has
 /// passed (DuplicateFilter), so that this is what the shard costs them.
 ///

@@ -9,6 +9,7 @@
 #include "rookery/base/clock.h"
 #include "rookery/kafka/consumer.h"
 #include "rookery/runtime/task.h"
+#include "rookery/sharding/duplicate_filter.h"
 #include "rookery/sharding/kept_cursors.h"
 #include "rookery/sharding/shard_service.h"
 
@@ -53,8 +54,8 @@ class LogRanges {
                           LookBack& look_back) const;
 
  private:
-  /// Into so many the horizon is divided.
-  static constexpr int kSlices = 4;
+  /// Time is counted as the filter counts it.
+  static constexpr int kSlices = DuplicateFilter::kSlices;
   /// So many are read again: two horizons, since gateways that were out of reach for more than one bring
   /// sessions of which the service has to know whether they are over.
   static constexpr int kSlicesBack = 2 * kSlices;

@@ -35,8 +35,8 @@ struct OwnerOptions {
   /// The most that may be unfinished in one shard before nothing more is read from it.
   std::int64_t max_unfinished_records = 200'000;
   std::int64_t max_unfinished_bytes = std::int64_t{128} << 20;
-  /// The most that one shard may have said, while its cursor stands still, that a new owner would say again,
-  /// before nothing more is read from it: every reader remembers it, all together two to four bytes for each.
+  /// The most follow-up records of one shard that a new owner may have to repeat, since its cursor stands
+  /// still: then nothing more is read from it. All their readers together remember 2 to 4 bytes of each.
   std::int64_t max_follow_ups = 8'000'000;
 };
 
