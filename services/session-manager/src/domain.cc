@@ -122,7 +122,7 @@ struct Domain::Parts {
         user_settings(executor, clock, metrics, shards, users, cache, ports.roster),
         order(shards, users, hooks, outbox, user_settings),
         directed_presence(settings, addresses, consequences, outbox, answers),
-        owed_presence(settings, clock, metrics, tasks, shards, rosters),
+        owed_presence(settings, metrics, tasks, shards, rosters),
         last_activities(executor, tasks, accounts),
         presence_events(clock, consequences, last_activities),
         presence_news(addresses, features, outbox, directed_presence),

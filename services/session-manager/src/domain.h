@@ -43,8 +43,8 @@ struct Ports {
 };
 
 /// The parts of a session-manager, put together: the only place that knows all of them. No part is given
-/// this; each says in its constructor what it needs, and those that it tells of something are an
-/// interface of its own. For who runs a session-manager: the process, the simulator, tests. One I/O
+/// this; each says in its constructor what it needs, and whoever it tells of something implements its
+/// interface. Used by those that run a session-manager: the process, the simulator, tests. One I/O
 /// thread, no locks.
 class Domain {
  public:

@@ -193,6 +193,32 @@ TEST_F(RosterAwayTest, TheOwnerDiesMeanwhile_TheNextOneTells) {
   EXPECT_EQ(From(*bob, alice_ + "/a", "unavailable").size(), 1u);
 }
 
+TEST_F(RosterAwayTest, TheOwnerDiesBeforeTheLogHasIt_TheNextOneTells) {
+  gateway_.Send(*alice, Presence("unavailable"));
+  ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
+  const PresenceTracker& presence = nodes_.back()->domain.presence();
+  ASSERT_TRUE(RunUntil([&] { return presence.IsRosterAway(alice_); }));
+  log_.held = true;
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !presence.IsRosterAway(alice_); }));
+  EXPECT_TRUE(StateOf(*alice).unavailable_untold());
+  NextOwner();
+  ASSERT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "unavailable").empty(); }));
+  EXPECT_TRUE(RunUntil([&] { return !StateOf(*alice).unavailable_untold(); }));
+}
+
+// For the owner that comes when this one and the session's gateway have died.
+TEST_F(RosterAwayTest, TheDirectorySaysThatTheContactSeesIt_UntilTheLogHasThatItIsGone) {
+  const auto is_seen = [&] { return directory_.shards.at(0).sessions.at(alice_ + "/a").is_available; };
+  gateway_.Send(*alice, Presence("unavailable"));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_TRUE(is_seen());
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !StateOf(*alice).unavailable_untold(); }));
+  Elapse(std::chrono::seconds(2));
+  EXPECT_FALSE(is_seen());
+}
+
 TEST_F(RosterAwayTest, ForHowLongItMayBe_TheContactIsTold) {
   gateway_.Send(*alice, Presence("unavailable"));
   ASSERT_TRUE(RunUntil([&] { return alice->confirmed == alice->sent; }));
@@ -255,6 +281,42 @@ TEST_F(RosterAwayTest, Probe_IsAnsweredWhenTheRosterIsBack) {
   gateway_.Send(*bob, Presence("probe", alice_));
   ASSERT_TRUE(RunUntil([&] { return From(*bob, alice_ + "/a", "").size() == 2; }));
   EXPECT_THAT(eve.inbox, IsEmpty());
+}
+
+TEST_F(RosterAwayTest, ProbeAfterALongTime_IsAnsweredWhenTheRosterIsBack) {
+  gateway_.Send(*bob, Presence("probe", alice_));
+  Settle();
+  clock_.Advance(std::chrono::minutes(16));
+  gateway_.Send(*bob, Presence("probe", alice_));
+  roster_.down = false;
+  EXPECT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "").empty(); }));
+}
+
+TEST_F(RosterAwayTest, MoreProbesThanAreNoted_AllAreAnsweredWhenTheRosterIsBack) {
+  roster_.Befriend(alice_, eve_);
+  Client& eve = SignIn(gateway_, eve_, "e", std::nullopt);
+  for (int i = 0; i < 101; ++i) gateway_.Send(eve, Presence("probe", alice_));
+  gateway_.Send(*bob, Presence("probe", alice_));
+  Settle();
+  roster_.down = false;
+  EXPECT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "").empty(); }));
+}
+
+// Only the first one waits for the roster.
+TEST_F(RosterAwayTest, ManyPresences_NoneHoldsBackWhatTheClientSendsNext) {
+  const auto refusals = [&] { return Only(alice->inbox, STANZA_KIND_PRESENCE, "error").size(); };
+  const PresenceTracker& presence = nodes_.back()->domain.presence();
+  gateway_.Send(*alice, Presence());
+  ASSERT_TRUE(RunUntil([&] { return refusals() == 1; }));
+  for (int i = 0; i < 9; ++i) gateway_.Send(*alice, Presence());
+  gateway_.Send(*alice, Message(bob_ + "/b", "m"));
+  Settle();
+  EXPECT_EQ(bob->MessageIds(), std::vector<std::string>{"m"});
+  EXPECT_EQ(refusals(), 10u);
+  roster_.down = false;
+  ASSERT_TRUE(RunUntil([&] { return !presence.IsRosterAway(alice_); }));
+  gateway_.Send(*alice, Presence({}, {}, 7));
+  EXPECT_TRUE(RunUntil([&] { return !From(*bob, alice_ + "/a", "").empty(); }));
 }
 
 /// alice's client says that it is available while the roster is away.

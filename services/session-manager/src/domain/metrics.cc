@@ -46,7 +46,7 @@ SessionManagerMetrics::SessionManagerMetrics(telemetry::Metrics& m)
       caps_refused(m.Counter("caps_refused_total", "Capabilities that were not proved or not told")),
       presences_late(m.Counter("presences_late_total", "Presences told when the roster was back")),
       presences_untold(
-          m.Counter("presences_untold_total", "Presences given up: the roster was away too long")),
+          m.Counter("presences_untold_total", "Presences given up: too much waited for the roster already")),
       settings_unknown(m.Counter("settings_unknown_total",
                                  "Users taken for users who have set nothing: no roster service answered")),
       sessions(m.Gauge("sessions", "Sessions of our shards")),

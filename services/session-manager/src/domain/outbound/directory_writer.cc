@@ -229,9 +229,10 @@ Task<void> DirectoryWriter::WriteChanges(std::shared_ptr<Shard> shard) {
       const bool is_connected = session->gateway != nullptr && !session->detached();
       // Until the gateway that its client has come to has said something, who had it before is as good (SL5).
       const std::uint64_t resumptions = session->state.resumptions() - (session->is_unheard ? 1 : 0);
-      changes.here.push_back(
-          {std::string(session->jid.str()), is_connected ? session->gateway->instance() : std::string(),
-           session->state.started_at_ms(), session->id.str(), resumptions, session->available()});
+      changes.here.push_back({std::string(session->jid.str()),
+                              is_connected ? session->gateway->instance() : std::string(),
+                              session->state.started_at_ms(), session->id.str(), resumptions,
+                              session->available() || session->state.unavailable_untold()});
     }
     const std::size_t count = changes.here.size();
     const auto written = co_await store_.Write(std::exchange(changes, {}));

@@ -17,11 +17,9 @@ namespace rookery::session_manager {
 
 namespace {
 
-/// How many probes of a user wait for the roster, and how long. That sessions are unavailable waits for as
-/// long as it takes: their number bounds it or, when they have ended, the shard's window, where the records
-/// of their ends are held.
+/// So many that have probed a user are noted. The sessions that are unavailable are as many as there are or,
+/// when they have ended, as the shard's window holds records of their ends.
 constexpr std::size_t kMaxProbers = 100;
-constexpr std::chrono::minutes kPatience{15};
 /// Rosters that are asked for at once.
 constexpr std::size_t kMostPayers = 32;
 
@@ -60,7 +58,6 @@ OwedPresence::Owed* OwedPresence::Owe(const Shard& shard, const std::string& bar
     }
     it = owed_.try_emplace(bare).first;
     it->second.shard = shards_.Shared(shard.number);
-    it->second.since = clock_.Now();
     order_.push_back(bare);
   }
   if (payers_ < kMostPayers && payers_ < owed_.size()) {
@@ -72,7 +69,21 @@ OwedPresence::Owed* OwedPresence::Owe(const Shard& shard, const std::string& bar
 
 void OwedPresence::OweAnswer(const Shard& shard, const std::string& bare, std::string prober) {
   Owed* const owed = Owe(shard, bare);
-  if (owed != nullptr && owed->probers.size() < kMaxProbers) owed->probers.push_back(std::move(prober));
+  if (owed == nullptr || owed->has_many_probers) return;
+  owed->probers.push_back(std::move(prober));
+  if (owed->probers.size() <= kMaxProbers) return;
+  owed->probers = {};
+  owed->has_many_probers = true;
+}
+
+void OwedPresence::OnRosterAway(const Shard& shard, const std::string& bare) {
+  if (owed_.size() >= settings_.max_owed_presences && !owed_.contains(bare)) return;
+  Owe(shard, bare, /*is_bounded=*/true)->failed_in = outage_;
+}
+
+bool OwedPresence::IsRosterAway(const std::string& bare) const {
+  const auto it = owed_.find(bare);
+  return it != owed_.end() && it->second.failed_in == outage_;
 }
 
 void OwedPresence::OweUnavailable(const Shard& shard, const std::string& bare, xmpp::Stanza presence,
@@ -101,12 +112,6 @@ void OwedPresence::Forget(const Shard& shard) {
   std::erase_if(owed_, [&](const auto& entry) { return entry.second.shard.get() == &shard; });
 }
 
-bool OwedPresence::IsGivenUp(Owed& owed) const {
-  if (clock_.Now() - owed.since <= kPatience) return false;
-  owed.probers.clear();
-  return owed.unavailable.empty() && !owed.has_presence_due;
-}
-
 Task<void> OwedPresence::PayAll() {
   const PayersPlace place(payers_);
   // Never within the call that owes: its caller still writes down what.
@@ -117,12 +122,6 @@ Task<void> OwedPresence::PayAll() {
     order_.pop_front();
     const auto it = owed_.find(bare);
     if (it == owed_.end()) continue;
-    if (IsGivenUp(it->second)) {
-      metrics_.presences_untold.Increment();
-      telemetry::LogWarn("presence.untold", {{"user", telemetry::HashedJid(bare)}});
-      owed_.erase(it);
-      continue;
-    }
     if (co_await TryPay(it->second.shard, bare)) {
       backoff.Reset();
       continue;
@@ -146,6 +145,12 @@ Task<void> OwedPresence::Pay(std::shared_ptr<Shard> shard, std::string bare, End
   if (owed_.contains(bare)) {
     const absl::Status paid = co_await payer_->Pay(std::move(shard), bare);
     end.attempt->is_paid = paid.ok();
+    const auto it = owed_.find(bare);
+    if (paid.ok()) {
+      ++outage_;
+    } else if (it != owed_.end()) {
+      it->second.failed_in = outage_;
+    }
   } else {
     end.attempt->is_paid = true;
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -33,12 +34,15 @@ class OwedPresence {
   /// Of one user.
   struct Owed {
     std::shared_ptr<Shard> shard;
-    SteadyTime since;
     std::vector<Unavailable> unavailable;
     /// Full JIDs whose probes were not answered.
     std::vector<std::string> probers;
+    /// More have probed than are noted: all contacts are told.
+    bool has_many_probers = false;
     /// Sessions are to become available (SessionManagerState.presence_due).
     bool has_presence_due = false;
+    /// The roster has not answered in this outage (`outage_`); 0: it was not asked.
+    std::uint64_t failed_in = 0;
   };
 
   class Payer {
@@ -51,14 +55,9 @@ class OwedPresence {
     ~Payer() = default;
   };
 
-  OwedPresence(const Settings& settings, const Clock& clock, SessionManagerMetrics& metrics,
-               runtime::TaskGroup& tasks, const Shards& shards, KeyedLock& rosters)
-      : settings_(settings),
-        clock_(clock),
-        metrics_(metrics),
-        tasks_(tasks),
-        shards_(shards),
-        rosters_(rosters) {}
+  OwedPresence(const Settings& settings, SessionManagerMetrics& metrics, runtime::TaskGroup& tasks,
+               const Shards& shards, KeyedLock& rosters)
+      : settings_(settings), metrics_(metrics), tasks_(tasks), shards_(shards), rosters_(rosters) {}
   OwedPresence(const OwedPresence&) = delete;
   OwedPresence& operator=(const OwedPresence&) = delete;
   /// Before the first session.
@@ -72,9 +71,13 @@ class OwedPresence {
   /// the record of the end is held by the caller. However much is owed, and for as long as it takes.
   void OweUnavailable(const Shard& shard, const std::string& bare, xmpp::Stanza presence,
                       const Cause& cause = {});
-  /// Notes one whose probe was not answered; not more than so many of one user.
+  /// Notes one whose probe was not answered.
   void OweAnswer(const Shard& shard, const std::string& bare, std::string prober);
-  bool Has(const std::string& bare) const { return owed_.contains(bare); }
+  /// The roster has not answered somebody who has asked it for the user: from here on it is asked here, until
+  /// it answers.
+  void OnRosterAway(const Shard& shard, const std::string& bare);
+  /// The roster is asked for the user again and again: nobody else has to.
+  bool IsRosterAway(const std::string& bare) const;
   /// For who is about to say it.
   std::optional<Owed> Take(const std::string& bare);
   /// The shard's next owner goes on.
@@ -95,11 +98,8 @@ class OwedPresence {
   Task<bool> TryPay(std::shared_ptr<Shard> shard, std::string bare);
   /// A coroutine of the shard.
   Task<void> Pay(std::shared_ptr<Shard> shard, std::string bare, EndOfAttempt end);
-  /// Gives up what was owed too long ago. True: nothing is left.
-  bool IsGivenUp(Owed& owed) const;
 
   const Settings& settings_;
-  const Clock& clock_;
   SessionManagerMetrics& metrics_;
   runtime::TaskGroup& tasks_;
   const Shards& shards_;
@@ -109,6 +109,8 @@ class OwedPresence {
   /// Users of `owed_`, and some that are not there any more.
   std::deque<std::string> order_;
   std::size_t payers_ = 0;
+  /// Another one whenever the roster has answered.
+  std::uint64_t outage_ = 1;
 };
 
 }  // namespace rookery::session_manager

@@ -77,6 +77,16 @@ xmpp::Stanza Unavailable(std::string_view from) { return xmpp::MakePresence("una
 Task<absl::Status> PresenceTracker::LoadContacts(std::shared_ptr<Shard> shard, std::string bare,
                                                  std::vector<roster::v1::PendingRequest>* pending,
                                                  std::uint64_t trace_id) {
+  // Everybody behind the lock would wait for the same.
+  if (owed_.IsRosterAway(bare)) co_return absl::UnavailableError("the roster is away");
+  const absl::Status loaded = co_await AskForContacts(shard, bare, pending, trace_id);
+  if (!loaded.ok() && !absl::IsCancelled(loaded) && !shard->released()) owed_.OnRosterAway(*shard, bare);
+  co_return loaded;
+}
+
+Task<absl::Status> PresenceTracker::AskForContacts(std::shared_ptr<Shard> shard, std::string bare,
+                                                   std::vector<roster::v1::PendingRequest>* pending,
+                                                   std::uint64_t trace_id) {
   roster::v1::GetRosterRequest request;
   request.set_user(bare);
   request.set_with_settings(true);
@@ -161,7 +171,9 @@ Task<void> PresenceTracker::BecomeAvailable(std::shared_ptr<Session> session, Ca
   const std::string bare = session->user->bare;
   const Deadline deadline = Deadline::After(kLoadPatience);
   runtime::Backoff backoff(kBackendRetries);
-  for (bool is_in_time = true; is_in_time;) {
+  if (session->ended() || IsReplaced(*session)) co_return;
+  // Where the roster is known to be away nobody waits for those who ask it.
+  for (bool is_in_time = !owed_.IsRosterAway(bare); is_in_time;) {
     {
       // Until the session is available: whoever asks to subscribe is shown to it either by the
       // roster's answer or as a later change of the roster.
@@ -429,9 +441,7 @@ Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::str
     // Whoever comes first loads for all.
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
     User* user = shard->FindUser(bare);
-    // While the roster is away one who is owed something already asks it again.
-    if (user != nullptr && !user->contacts && !owed_.Has(bare))
-      (void)co_await LoadContacts(shard, bare, nullptr, cause.trace_id);
+    if (user != nullptr && !user->contacts) (void)co_await LoadContacts(shard, bare, nullptr, cause.trace_id);
   }
   if (User* user = shard->FindUser(bare)) {
     if (user->contacts) {
@@ -604,6 +614,22 @@ std::shared_ptr<EndWrites> PresenceTracker::OpenUnasked(const std::shared_ptr<Se
   return said;
 }
 
+std::shared_ptr<EndWrites> PresenceTracker::OpenUntold(Session* session) {
+  auto said = std::make_shared<EndWrites>();
+  ++said->open;
+  if (session == nullptr || !session->state.unavailable_untold()) return said;
+  said->then.push_back(
+      [this, of = std::weak_ptr(table_.Find(session->id)), count = session->state.availability_count()] {
+        const std::shared_ptr<Session> session = of.lock();
+        // Else it has said something newer meanwhile.
+        if (!session || session->ended() || session->state.availability_count() != count) return;
+        session->state.set_unavailable_untold(false);
+        outbox_.Publish(*session);
+        directory_.Changed(*session);
+      });
+  return said;
+}
+
 void PresenceTracker::SayUnasked(const std::shared_ptr<Session>& session,
                                  absl::FunctionRef<void(Cause& cause)> say) {
   Cause cause;
@@ -636,7 +662,7 @@ void PresenceTracker::OnShardForgotten(Shard& shard) { owed_.Forget(shard); }
 
 Task<absl::Status> PresenceTracker::Pay(std::shared_ptr<Shard> shard, std::string bare) {
   if (shard->FindUser(bare) != nullptr)
-    co_return co_await LoadContacts(shard, bare, /*pending=*/nullptr, /*trace_id=*/0);
+    co_return co_await AskForContacts(shard, bare, /*pending=*/nullptr, /*trace_id=*/0);
   roster::v1::GetRosterRequest request;
   request.set_user(bare);
   const auto roster = co_await roster_.Get(std::move(request), /*trace_id=*/0);
@@ -652,12 +678,17 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
   for (const auto& [unavailable, of] : owed->unavailable) {
     metrics_.presences_late.Increment();
     Cause cause = of;
+    if (cause.offset >= 0) {
+      consequences_.AppendBroadcast(*owed->shard, cause, unavailable, subscribers);
+      owed->shard->window.Release(cause.offset);
+      continue;
+    }
+    // Until the log has it the session's state says so, for the next owner.
+    const std::shared_ptr<EndWrites> said =
+        OpenUntold(user == nullptr ? nullptr : user->FindResource(xmpp::ResourceOf(unavailable.from())));
+    cause.end = said;
     consequences_.AppendBroadcast(*owed->shard, cause, unavailable, subscribers);
-    if (cause.offset >= 0) owed->shard->window.Release(cause.offset);
-    Session* session = user == nullptr ? nullptr : user->FindResource(xmpp::ResourceOf(unavailable.from()));
-    if (session == nullptr || !session->state.unavailable_untold()) continue;
-    session->state.set_unavailable_untold(false);
-    outbox_.Publish(*session);
+    said->Finish();
   }
   if (user == nullptr) return;
   if (owed->has_presence_due)
@@ -667,6 +698,10 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
   Cause cause;
   for (const std::string& prober : owed->probers)
     if (contacts.MaySee(xmpp::BareOf(prober))) SendCurrentTo(*user, cause, prober);
+  if (!owed->has_many_probers) return;
+  for (const auto& session : user->sessions)
+    if (session->available() && !IsReplaced(*session))
+      consequences_.AppendBroadcast(*owed->shard, cause, session->state.presence(), subscribers);
 }
 
 }  // namespace rookery::session_manager

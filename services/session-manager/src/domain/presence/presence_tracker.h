@@ -119,11 +119,15 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
   /// Those of the audience who may see the user are sent the presence of its sessions.
   void ShowTo(Shard& shard, const std::string& bare, Cause& cause, const Audience& audience);
 
-  /// Loads the user's contacts. `pending` may be null. Whoever calls holds the user's roster.
+  /// Loads the user's contacts. `pending` may be null. Whoever calls holds the user's roster. UNAVAILABLE at
+  /// once while somebody asks for them already (OwedPresence).
   Task<absl::Status> LoadContacts(std::shared_ptr<Shard> shard, std::string bare,
                                   std::vector<roster::v1::PendingRequest>* pending, std::uint64_t trace_id);
+  bool IsRosterAway(const std::string& bare) const { return owed_.IsRosterAway(bare); }
 
  private:
+  Task<absl::Status> AskForContacts(std::shared_ptr<Shard> shard, std::string bare,
+                                    std::vector<roster::v1::PendingRequest>* pending, std::uint64_t trace_id);
   void TellEnd(User& user, Cause& cause, const xmpp::Stanza& unavailable, bool is_gone,
                const std::vector<std::string>& directed);
   void PayOwed(const std::string& bare, const Contacts& contacts);
@@ -131,7 +135,10 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
   /// Opens what follows from no stanza of the session's client and from no record: the next owner tells its
   /// presence anew if the log does not have all of it by then.
   std::shared_ptr<EndWrites> OpenUnasked(const std::shared_ptr<Session>& session);
-  /// Says such with the cause that it is given.
+  /// Opens what tells that the session is unavailable: until the log has it the next owner tells it, too.
+  /// Null: there is no session any more.
+  std::shared_ptr<EndWrites> OpenUntold(Session* session);
+  /// Says such as OpenUnasked opens with the cause that it is given.
   void SayUnasked(const std::shared_ptr<Session>& session, absl::FunctionRef<void(Cause& cause)> say);
   /// `telling`: what it goes on with; null: it begins.
   Task<void> TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,

@@ -204,6 +204,8 @@ Task<void> SubscriptionHandler::CatchUp(std::shared_ptr<Shard> shard, std::share
     if (session->ended()) co_return;
     const KeyedLock::Hold turn = co_await rosters_.Take(bare);
     if (session->ended()) co_return;
+    // Everybody behind the lock would wait for the same.
+    if (presence_.IsRosterAway(bare)) continue;
     roster::v1::GetRosterRequest request;
     request.set_user(bare);
     const auto roster = co_await roster_.Get(std::move(request), /*trace_id=*/0);
