@@ -48,7 +48,7 @@ Task<absl::Status> App::Start() {
   p.pool = pg::Pool::Create(io, config_.pg, process_.metrics);
   // Migrate has just reached it.
   (void)co_await p.pool->AwaitConnected(Deadline::After(kConnectLimit));
-  // Neither does a checkpoint wait behind rooms that are loaded, nor one of both behind a search.
+  // Three pools: checkpoints do not wait for the loading of rooms, and neither waits for a search.
   p.reading_pool = pg::Pool::Create(io, config_.pg, process_.metrics);
   pg::Options list_options = config_.pg;
   list_options.connections = kListConnections;

@@ -363,6 +363,15 @@ TEST_F(RoomRecords, R3_TheStoreIsAway_WhatAnOccupantShowsWaits) {
   EXPECT_THAT(TakeHeard(crone_), ElementsAre(HasSubstr("gone for tea")));
 }
 
+// Else one client's presence, to whatever rooms, would have the shard read no further.
+TEST_F(RoomRecords, R3_TheStoreIsAway_VeryMuchWaits_WhatIsShownIsRefused) {
+  StartLive();
+  database_.is_down = true;
+  for (std::size_t i = 0; i <= RoomShards::kMaxKept / 4; ++i) Show(hag_, room_ + "/thirdwitch", "tea");
+  Elapse(RoomLoader::kPatience + seconds(1));
+  EXPECT_THAT(TakeHeard(hag_), SizeIs(RoomShards::kMaxKept / 4 + 1));
+}
+
 TEST_F(RoomRecords, R3_TheStoreIsAway_WhoComesLaterDoesNotProlongIt) {
   StartLive();
   database_.is_down = true;

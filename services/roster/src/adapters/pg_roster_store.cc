@@ -1,7 +1,9 @@
 #include "adapters/pg_roster_store.h"
 
 #include <algorithm>
+#include <chrono>
 
+#include "rookery/base/deadline.h"
 #include "rookery/base/status.h"
 
 namespace rookery::roster {
@@ -13,6 +15,8 @@ using pg::Param;
 
 /// Old answers that are looked for at a time.
 constexpr std::int64_t kSweepPage = 1'000;
+/// A call for one user takes no longer than that, about.
+constexpr std::chrono::seconds kSweepLimit{1};
 /// Between two pages, so that a long sweep leaves most of the database's time to callers.
 constexpr std::chrono::milliseconds kSweepPause{50};
 
@@ -284,6 +288,8 @@ Task<absl::Status> PgRosterStore::SaveBlockList(std::string owner, BlockChange c
 }
 
 Task<absl::Status> PgRosterStore::TakeBackApprovals(std::string user, std::int64_t read_at_ms) {
+  // Who calls asks again, and no two are under way for one user for long.
+  const Deadline deadline = Deadline::After(kSweepLimit);
   for (;;) {
     std::vector<Param> params{Param::Text(user), Param::Int(kSweepPage)};
     const pg::ResultOr page =
@@ -306,6 +312,7 @@ Task<absl::Status> PgRosterStore::TakeBackApprovals(std::string user, std::int64
           "SELECT " ROOKERY_IS_FRESH ", 1",
           std::move(one));
       ROOKERY_CO_RETURN_IF_ERROR(OutcomeOf(taken));
+      if (deadline.IsExpired()) co_return absl::UnavailableError("there are more approvals to take back");
     }
     if (static_cast<std::int64_t>((*page)->rows()) < kSweepPage) co_return absl::OkStatus();
   }

@@ -27,7 +27,6 @@ enum class Status : int {
   kKicked = 307,
   kAffiliationChanged = 321,
   kMembersOnly = 322,
-  kShutdown = 332,
   kTechnical = 333,
 };
 

@@ -26,13 +26,14 @@ std::shared_ptr<RoomShard> AsRooms(std::shared_ptr<sharding::Shard> shard) {
 const xmpp::Stanza& StanzaOf(const RoomRecord& record) { return record.body.delivery().stanza(); }
 
 /// Its sender is told when it is not applied. What tells the room that somebody is gone is applied, however
-/// late, and so is what an occupant shows: to most clients an error says that they are not in.
-bool IsRefusable(const xmpp::Stanza& stanza) {
+/// late, and so is what an occupant shows, unless very much waits: to most clients an error says that they
+/// are not in.
+bool IsRefusable(const xmpp::Stanza& stanza, bool is_crowded) {
   switch (stanza.kind()) {
     case common::v1::STANZA_KIND_MESSAGE:
       return stanza.type() != "error";
     case common::v1::STANZA_KIND_PRESENCE:
-      return stanza.type().empty() && MaySayMuc(stanza);
+      return stanza.type().empty() && (is_crowded || MaySayMuc(stanza));
     case common::v1::STANZA_KIND_IQ:
       return stanza.type() == "get" || stanza.type() == "set";
     default:
@@ -75,7 +76,8 @@ void Refuse(events::v1::RoomVerdict& verdict, xmpp::ErrorCondition condition, st
   verdict.set_text(std::string(text));
 }
 
-/// The log takes no more of one record (kafka.max-record-bytes), with what is around it.
+/// What is around it has room, too, in the 1,000,000 bytes of a record (the default of
+/// kafka.max-record-bytes).
 constexpr std::size_t kMaxAnswerBytes = 768'000;
 
 /// An answer that would not get into the log is an error.
@@ -207,9 +209,11 @@ void RoomShards::OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slo
 }
 
 void RoomShards::OnUnavailable(RoomShard& shard, RoomSlot& slot) {
+  // Else the presence of one client, to rooms that may not exist, would have the shard read no further.
+  const bool is_crowded = shard.window.size() > kMaxKept / 4;
   for (WaitingRecord& waiting : slot.waiting) {
     const RoomRecord& record = *waiting.record;
-    if (waiting.is_asked || waiting.verdict || !IsRefusable(StanzaOf(record))) continue;
+    if (waiting.is_asked || waiting.verdict || !IsRefusable(StanzaOf(record), is_crowded)) continue;
     // An earlier owner may have applied it and told everybody: it cannot be taken back.
     if (record.offset < shard.fence_offset) continue;
     metrics_.stanzas_without_room.Increment();
@@ -276,7 +280,7 @@ Task<void> RoomShards::ApplyInTurns(std::shared_ptr<RoomShard> shard) {
   // Others have their turns too, and what follows goes no faster than the log takes it.
   for (;;) {
     co_await runtime::Yield();
-    // Neither tells when it has changed.
+    // Neither of the two conditions notifies anybody.
     while (!IsTime(*shard) || owner_.is_congested()) co_await runtime::Sleep(kCalm);
     for (std::size_t budget = kAppliedPerTurn; budget > 0 && !shard->to_apply.empty();) {
       const std::shared_ptr<RoomSlot> slot = std::move(shard->to_apply.front());
@@ -386,7 +390,7 @@ void RoomShards::ApplyTo(RoomShard& shard, RoomSlot& slot, RoomRecord& record) {
   if (!room.has_changed()) return shard.window.Release(record.offset);
   slot.applied = record.offset;
   slot.unsaved.push_back(record.offset);
-  // Nor is to be found what has just ended.
+  // A search must not find a room that has just ended either.
   if (existed != room.exists() || IsConfiguration(turn.stanza)) slot.is_urgent = true;
 }
 
