@@ -369,7 +369,7 @@ void Client::HandleAck(std::uint32_t h, bool is_resumed) {
     if (unacknowledged_.front().message != 0) {
       ledger_.Acknowledged(unacknowledged_.front().message, is_resumed);
     } else {
-      room_ledger_.Acknowledged(ParseRoomId(unacknowledged_.front().stanza.id()));
+      room_ledger_.Acknowledged(ParseRoomId(unacknowledged_.front().stanza.id()), is_resumed);
     }
     unacknowledged_.pop_front();
   }

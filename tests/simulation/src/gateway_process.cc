@@ -1,5 +1,6 @@
 // A gateway process: the real SessionLinks, LinkPool, windows and shard table. In place of XML streams
-// (client_stream.cc) it has Stream, which keeps the same rules on the Cluster's side.
+// (client_stream.cc) it has Stream, which makes the same calls of the Cluster, but reads at once whatever
+// comes.
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <chrono>

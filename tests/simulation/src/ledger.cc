@@ -67,8 +67,15 @@ void Ledger::Logged(std::string_view value) {
     if (found != messages_.end()) found->second.is_refused = true;
   }
   if (record.has_session_ended()) {
-    for (auto& [number, session] : sessions_)
-      if (session.id == record.session_ended().session_id()) session.ended_at = place;
+    const auto ended = std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+      return entry.second.id == record.session_ended().session_id();
+    });
+    if (ended != sessions_.end()) {
+      ended->second.ended_at = place;
+      // What it leaves is in order among itself, and comes behind what others have left before.
+      for (auto& [number, other] : sessions_)
+        if (other.user == ended->second.user) other.last_left_from.clear();
+    }
   }
   for (std::size_t at = value.find(kIdPrefix); at != std::string_view::npos;
        at = value.find(kIdPrefix, at + 1)) {

@@ -1,5 +1,5 @@
 // A muc process: the real rooms and claims, over the simulation's Kafka, Redis, PostgreSQL and
-// network. Mirrors services/muc/src/app.cc and libs/sharding/src/member.cc.
+// network. Mirrors services/muc/src/app.cc and libs/member/src/member.cc.
 #include <chrono>
 #include <map>
 #include <memory>

@@ -45,11 +45,11 @@ std::uint64_t RoomLedger::Say(const Ledger::Session& sender, const std::string& 
   return id;
 }
 
-void RoomLedger::Acknowledged(std::uint64_t id) {
+void RoomLedger::Acknowledged(std::uint64_t id, bool is_resumed) {
   Said* const said = Find(id);
   if (said == nullptr || std::exchange(said->is_acknowledged, true)) return;
   world_.Note(said->sender->jid, "acked", absl::StrCat("#", id));
-  if (!said->is_logged && !said->is_bounced)
+  if (!said->is_logged && !said->is_bounced && !is_resumed)
     ledger_.Violate("acknowledged-is-logged",
                     absl::StrCat("what ", said->sender->jid, " has said in ", said->room, " (#", id,
                                  ") was acknowledged and is not in the log"),

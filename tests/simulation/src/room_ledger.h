@@ -62,7 +62,8 @@ class RoomLedger {
   }
   /// It was lately: where the log has refused what tells of it, that comes late.
   bool MayBeKicked(const std::string& room, const std::string& nick) const;
-  void Acknowledged(std::uint64_t id);
+  /// `is_resumed`: see Ledger::Acknowledged.
+  void Acknowledged(std::uint64_t id, bool is_resumed);
   void Told(std::uint64_t id);
 
   /// It says that it enters.

@@ -1,5 +1,5 @@
 // A search process: the real machinery of shards and the desk that answers disco, over the simulation's
-// Kafka, Redis and network. Mirrors libs/sharding/src/member.cc.
+// Kafka, Redis and network. Mirrors libs/member/src/member.cc.
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -80,7 +80,7 @@ class SimulatedSearch final : public SearchProcess {
         member::EpochsIn(*p.registry, "search"), p.metrics);
     p.log->OnBroken([&p] { p.owner->OnLogBroken(); });
     p.disco = std::make_unique<member::DiscoDesk>(
-        member::PlainInfo("directory", "text", "search"), [&p](std::string_view address) {
+        member::PlainInfo("directory", "user", "Search"), [&p](std::string_view address) {
           return p.is_live(events::HomeWith(events::Service::kSearch, p.log->topology(), address).partition);
         });
     environment_.searches[Address()] = this;

@@ -465,7 +465,7 @@ class SimulatedSessionManager final : public SessionManagerProcess {
     const std::string address = name() + ":" + std::to_string(life());
     environment_.links.Serve(*this, address,
                              [&links = *p.links](auto link) { return links.Accept(std::move(link)); });
-    p.registry->Watch("gateway", [](const auto&) {});
+    p.registry->Watch("gateway", [&p](const auto&) { p.domain->sessions().OnGatewaysRegistered(); });
     p.registry->Watch("roster", [](const auto&) {});
     p.registry->Watch("muc", [](const auto&) {});
     p.registry->Watch("session-manager",
