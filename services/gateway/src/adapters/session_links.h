@@ -59,7 +59,7 @@ class SessionLinks final : public Cluster, private LinkPool::Handler {
   ~SessionLinks() override;
 
   void SetInstances(const std::vector<routing::Instance>& instances) { links_.SetInstances(instances); }
-  /// Whether any session-manager has said hello.
+  /// Whether any session-manager has ever said hello, and one is linked or being linked now.
   bool is_connected() const { return shards_.count() > 0 && links_.size() > 0; }
   /// Sessions, those included whose connection is gone and whose owner has not answered yet.
   std::size_t session_count() const { return sessions_.size(); }

@@ -51,7 +51,7 @@ class ShardWatch {
     if (!lost_at_) return std::nullopt;
     return now - *lost_at_;
   }
-  bool WasLostFor(SteadyTime now, SteadyTime::duration long_) const { return OutOfReach(now) > long_; }
+  bool WasLostFor(SteadyTime now, SteadyTime::duration limit) const { return OutOfReach(now) > limit; }
 
  private:
   std::optional<SteadyTime> lost_at_;

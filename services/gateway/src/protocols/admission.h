@@ -21,7 +21,7 @@ namespace rookery::gateway {
 /// The queue at the door: accepted connections whose sign-in has not begun. Networks take turns, and those of
 /// one network are let in in the order in which they came; until then nothing is read from them, no TLS is
 /// begun, and their time limit does not run. Their number is bounded: beyond it the listeners pause, and
-/// connections wait in the kernel's backlog. One for the process; I/O thread only.
+/// connections wait in the kernel's backlog. One for each server; I/O thread only.
 class Admission {
  public:
   struct Options {

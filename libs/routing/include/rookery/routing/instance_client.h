@@ -24,8 +24,8 @@ namespace rookery::routing {
 /// The service must be watched. I/O thread only.
 class InstanceClient {
  public:
-  /// AskEither waits for the first instance alone for so long: for longer than one that is well takes, and
-  /// not long for whoever waits.
+  /// AskEither waits for the first instance alone for so long: longer than a healthy instance needs, and
+  /// short for whoever waits.
   static constexpr std::chrono::milliseconds kAloneFor{300};
 
   InstanceClient(const Registry& registry, std::string service)

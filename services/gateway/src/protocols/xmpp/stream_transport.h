@@ -35,9 +35,9 @@ class StreamTransport {
   /// connection is gone.
   virtual void PauseInput() = 0;
   virtual void ResumeInput() = 0;
-  /// For who has paused it: the peer says nothing more, and may not hear anything either.
+  /// Only while input is paused: the peer says nothing more, and may not hear anything either.
   virtual bool has_peer_closed() const = 0;
-  /// For who has paused it: the connection is gone.
+  /// Only while input is paused: the connection is gone.
   virtual bool is_broken() const = 0;
   /// The peer begins a new stream on the connection.
   virtual void RestartStream() = 0;
