@@ -367,9 +367,24 @@ TEST_F(RoomRecords, R3_TheStoreIsAway_WhatAnOccupantShowsWaits) {
 TEST_F(RoomRecords, R3_TheStoreIsAway_VeryMuchWaits_WhatIsShownIsRefused) {
   StartLive();
   database_.is_down = true;
-  for (std::size_t i = 0; i <= RoomShards::kMaxKept / 4; ++i) Show(hag_, room_ + "/thirdwitch", "tea");
+  for (std::size_t i = 0; i <= RoomLoader::kMaxWaiting; ++i) Show(hag_, room_ + "/thirdwitch", "tea");
   Elapse(RoomLoader::kPatience + seconds(1));
-  EXPECT_THAT(TakeHeard(hag_), SizeIs(RoomShards::kMaxKept / 4 + 1));
+  EXPECT_THAT(TakeHeard(hag_), SizeIs(RoomLoader::kMaxWaiting + 1));
+}
+
+// What rooms in memory have not saved yet waits for nobody.
+TEST_F(RoomRecords, R3_TheStoreIsAway_ABusyRoomGoesOn_WhatIsShownElsewhereWaits) {
+  settings_.max_stanzas = 0;
+  MucProcess& process = StartLive();
+  Enter(crone_, room_, "firstwitch");
+  Elapse(seconds(2));
+  database_.is_down = true;
+  for (std::size_t i = 0; i <= RoomLoader::kMaxWaiting; ++i)
+    Show(crone_, room_ + "/firstwitch", std::to_string(i));
+  Show(hag_, RoomIn(1, 1) + "/thirdwitch", "tea");
+  Elapse(RoomLoader::kPatience + seconds(1));
+  EXPECT_GT(process.shard(1).window.size(), RoomLoader::kMaxWaiting);
+  EXPECT_THAT(TakeHeard(hag_), IsEmpty());
 }
 
 TEST_F(RoomRecords, R3_TheStoreIsAway_WhoComesLaterDoesNotProlongIt) {

@@ -100,8 +100,11 @@ void RoomLoader::Look(RoomShard& shard) {
   const SteadyTime now = clock_.Now();
   if (shard.to_load.empty() || now < shard.looked_at + kLook) return;
   shard.looked_at = now;
-  for (const auto& slot : std::vector(shard.to_load.begin(), shard.to_load.end()))
-    if (now - slot->wanted_at >= kPatience) listener_.OnUnavailable(shard, *slot);
+  const std::vector<std::shared_ptr<RoomSlot>> slots(shard.to_load.begin(), shard.to_load.end());
+  std::size_t waiting = 0;
+  for (const auto& slot : slots) waiting += slot->waiting.size();
+  for (const auto& slot : slots)
+    if (now - slot->wanted_at >= kPatience) listener_.OnUnavailable(shard, *slot, waiting > kMaxWaiting);
 }
 
 }  // namespace rookery::muc

@@ -21,13 +21,17 @@ class RoomLoader {
   static constexpr std::chrono::milliseconds kLook{500};
   /// The limit for rooms that are asked for together.
   static constexpr std::size_t kPageBytes = std::size_t{8} << 20;
+  /// So many records of a shard may wait for rooms before even what occupants show is refused.
+  static constexpr std::size_t kMaxWaiting = 25'000;
 
   class Listener {
    public:
     /// slot.room is set. Where the store has no such room, it is one that does not exist.
     virtual void OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) = 0;
     /// The room has been wanted for kPatience or more and is not loaded yet. Called every kLook until it is.
-    virtual void OnUnavailable(RoomShard& shard, RoomSlot& slot) = 0;
+    /// `is_crowded`: more than kMaxWaiting records of the shard wait for rooms. They count as unfinished, and
+    /// one client must not have the shard read no further by what it shows to rooms that may not exist.
+    virtual void OnUnavailable(RoomShard& shard, RoomSlot& slot, bool is_crowded) = 0;
 
    protected:
     ~Listener() = default;

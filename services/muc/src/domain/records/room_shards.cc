@@ -208,9 +208,7 @@ void RoomShards::OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slo
   ApplyLater(shard, slot);
 }
 
-void RoomShards::OnUnavailable(RoomShard& shard, RoomSlot& slot) {
-  // Else the presence of one client, to rooms that may not exist, would have the shard read no further.
-  const bool is_crowded = shard.window.size() > kMaxKept / 4;
+void RoomShards::OnUnavailable(RoomShard& shard, RoomSlot& slot, bool is_crowded) {
   for (WaitingRecord& waiting : slot.waiting) {
     const RoomRecord& record = *waiting.record;
     if (waiting.is_asked || waiting.verdict || !IsRefusable(StanzaOf(record), is_crowded)) continue;

@@ -61,7 +61,7 @@ class RoomShards final : public sharding::RecordShards<events::v1::RoomRecord>, 
 
  private:
   void OnLoaded(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot) override;
-  void OnUnavailable(RoomShard& shard, RoomSlot& slot) override;
+  void OnUnavailable(RoomShard& shard, RoomSlot& slot, bool is_crowded) override;
 
   std::shared_ptr<RoomSlot> SlotOf(RoomShard& shard, std::string_view room);
   void OnVerdict(RoomShard& shard, const std::shared_ptr<RoomRecord>& record);
