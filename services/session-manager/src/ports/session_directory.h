@@ -25,7 +25,7 @@ class SessionDirectory {
     std::string session_id = {};
     /// How often the session has been resumed.
     std::uint64_t resumptions = 0;
-    /// Whether contacts see it, be it that they are still to be told that they do not.
+    /// Whether contacts see it, or have still to be told that they do not.
     bool is_available = false;
     friend bool operator==(const Entry&, const Entry&) = default;
   };

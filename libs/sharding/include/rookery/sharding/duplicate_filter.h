@@ -30,7 +30,7 @@ class DuplicateFilter {
   static constexpr std::size_t kMostOfAClient = 1024;
   /// A session that says nothing is remembered for half as many horizons at least, and for so many at most.
   static constexpr int kMostHorizons = 8;
-  /// No more than the horizon's part of this passes from one record to the next.
+  /// From one record to the next at most the horizon divided by this counts as passed.
   static constexpr int kSlices = 4;
 
   enum class Verdict {

@@ -77,7 +77,7 @@ class FollowUpWriter {
   ///   the log refuses the record for the first time. It may change the record, which is said again as it is
   ///   then. Without it: kSayAgain.
   /// - `bool IsWanted(ServiceShard&, Record&)`: before the record is said again, each time. It may change the
-  ///   record. False: it is not said any more. An exception is as one of `then`.
+  ///   record. False: it is not said any more. An exception counts as one of `then`.
   template <typename ServiceShard, typename Record, typename Then>
   void Append(ServiceShard& from, const Cause& cause, const Place& place, Record& record, Then then);
 
