@@ -1,5 +1,5 @@
 """A long talk during which one thing after another fails, drawn by lot, also two at once on different
-services, and every message is accounted for: what the kill scenarios do one at a time.
+services, and every message is accounted for, between users and in rooms: what the kill scenarios do one at a time.
 
     python -m soak --state DIR [--base-port N] [--minutes M] [--seed S] [--at-once N] [--faults KIND,…]
 
@@ -39,7 +39,8 @@ _CALM = 15
 _UNCERTAIN = 75
 # What talks to what: service, what it connects to, and how often that link is drawn.
 _LINKS = (("gateway", "session-manager", 5), ("gateway", "redis", 1), ("session-manager", "kafka", 3), ("session-manager", "redis", 1),
-          ("session-manager", "postgresql", 2), ("session-manager", "roster", 2), ("roster", "postgresql", 1), ("roster", "redis", 1))
+          ("session-manager", "postgresql", 2), ("session-manager", "roster", 2), ("roster", "postgresql", 1), ("roster", "redis", 1),
+          ("muc", "kafka", 2), ("muc", "postgresql", 1), ("muc", "redis", 1))
 
 
 # Every session-manager.
@@ -158,6 +159,9 @@ class Soak:
             Fault("freeze-gateway", 1, lambda: self._freeze("gateway")),
             Fault("kill-roster", 2, lambda: self._end("roster", signal.SIGKILL)),
             Fault("freeze-roster", 1, lambda: self._freeze("roster")),
+            Fault("kill-muc", 2, lambda: self._end("muc", signal.SIGKILL)),
+            Fault("stop-muc", 1, lambda: self._end("muc", signal.SIGTERM)),
+            Fault("freeze-muc", 2, lambda: self._freeze("muc")),
             Fault("kill-kafka", 2, lambda: self._end("kafka", signal.SIGKILL)),
             Fault("freeze-kafka", 1, lambda: self._freeze("kafka")),
             Fault("freeze-postgresql", 2, lambda: self._freeze("postgresql")),
@@ -385,6 +389,7 @@ async def main() -> int:
     parser.add_argument("--base-port", type=int, default=17222)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--rate", type=float, default=560, help="messages a second")
+    parser.add_argument("--rooms", type=int, default=4, help="rooms that a dozen of the users talk in besides")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="faults at the same time, on different services (2)")
     parser.add_argument("--faults", default="", metavar="KIND,…", help="only these kinds")
@@ -402,7 +407,7 @@ async def main() -> int:
         # Who cannot reach the database takes nobody in.
         async with Traffic(
             cluster, rate=parsed.rate, seed=parsed.seed, patience=180, uncertain=_UNCERTAIN, may_be_sent_away=True,
-            report=parsed.state / "faults.txt",
+            report=parsed.state / "faults.txt", rooms=parsed.rooms,
         ) as traffic:
             soak = Soak(cluster, network, traffic, parsed.seed, parsed.at_once, set(filter(None, parsed.faults.split(","))))
             try:

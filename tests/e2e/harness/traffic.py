@@ -21,6 +21,7 @@ from pathlib import Path
 
 from harness import ns
 from harness.client import Client, Disconnected, StanzaError
+from harness.room_account import RoomAccount
 from harness.sasl import SaslFailure
 from harness.wait import until
 from harness.xml import name
@@ -30,6 +31,8 @@ _DELAY = f"{{{ns.DELAY}}}delay"
 _TEXT = re.compile(r"<body>([0-9a-f]{6}) (\d+) (\d+) (\d+)</body>")
 # Seconds that a gateway waits, at the end of a connection, for its client to read (libs/net).
 _HEARD_OUT = 1.5
+# So many of the talkers are in rooms.
+_ROOM_MEMBERS = 12
 _SENT_AWAY = "the server of this account"  # does not answer, or is away
 
 
@@ -76,6 +79,8 @@ class Talker:
         self.delayed: set[tuple[int, int]] = set()
         self.session_of: dict[tuple[int, int], float] = {}
         self.recent: collections.deque = collections.deque(maxlen=4000)
+        # The rooms that it is in.
+        self.rooms: RoomAccount | None = None
         self.client.on_stanza = self._on_stanza
 
     # ---- sending ----
@@ -88,6 +93,8 @@ class Talker:
         self.client.message(to.client.bare, f"{self.traffic.run} {self.index} {to.index} {number}")
 
     def _on_stanza(self, stanza) -> None:
+        if self.rooms is not None and self.rooms.on_stanza(self, stanza):
+            return
         if name(stanza) != "message":
             return
         body = stanza.findtext(_BODY)
@@ -126,6 +133,8 @@ class Talker:
             await self.client.enable()
         self.client.presence()
         self._online(gateway)
+        if self.rooms is not None:
+            self.rooms.on_session(self)
 
     def _online(self, gateway: str) -> None:
         self.online = True
@@ -171,6 +180,8 @@ class Talker:
         now = time.monotonic()
         self.excused |= {(to, number) for when, to, number in self.recent if now - when <= seconds}
         self.traffic.deaths[self.index].append((now - seconds, now))
+        if self.rooms is not None:
+            self.rooms.on_uncertain(self, seconds)
 
     async def come_back(self) -> None:
         """As often as it takes: a gateway may be gone, a backend away for a moment."""
@@ -215,7 +226,7 @@ class Talker:
             return
         conditions = [name(child) for child in answer]
         if "item-not-found" in conditions:
-            waiting = list(client.unacked)
+            waiting = [stanza for stanza in client.unacked if self.rooms is None or not self.rooms.is_ours(stanza)]
             since = self.traffic.may_lose_session(self)
             if since is not None:
                 self.lost_sessions.append((since, time.monotonic()))
@@ -232,7 +243,7 @@ class Talker:
 
 class Traffic:
     def __init__(self, cluster, users: int = 40, rate: float = 560.0, away: bool = True, seed: int | None = None, patience: float = 60.0,
-                 uncertain: float = 10.0, may_be_sent_away: bool = False, report: Path | None = None):
+                 uncertain: float = 10.0, may_be_sent_away: bool = False, report: Path | None = None, rooms: int = 0):
         self.cluster = cluster
         self.run = secrets.token_hex(3)
         self.rate = rate
@@ -255,6 +266,10 @@ class Traffic:
         self.may_lose_session = lambda talker: None
         # Whether one without stream management may be told that its session is over.
         self.may_lose_connection = lambda talker: False
+        # How many rooms some of them talk in besides, those with and without stream management.
+        self._rooms = rooms
+        self.rooms: RoomAccount | None = None
+        self._speaking_in_rooms: asyncio.Task | None = None
         # Where all faults are written, however many.
         self._report = report
         # False where messages for the absent may come after newer ones: PostgreSQL was away.
@@ -283,6 +298,10 @@ class Traffic:
                 await talker.start()
 
         await asyncio.gather(*map(start, self.talkers))
+        if self._rooms:
+            members = self.talkers[:_ROOM_MEMBERS]
+            self.rooms = await RoomAccount.open(self._rooms, members, self.run, self.report, self.cluster, seed=self.random.random())
+            self._speaking_in_rooms = self._spawn(self.rooms.speak())
         self._speaking = True
         self._spawn(self._speak())
         self._spawn(self._acknowledge())
@@ -311,6 +330,8 @@ class Traffic:
         """Stops the talk, brings everybody back, waits for what is on its way, checks, and
         gives the account."""
         self._speaking = False
+        if self._speaking_in_rooms is not None:
+            self._speaking_in_rooms.cancel()
         await until(lambda: not any(t.leaving for t in self.talkers), "everybody is back", seconds)
         self._raise_problems()
         try:
@@ -325,6 +346,9 @@ class Traffic:
             pass
         account = await self._account()
         faults = self._faults()
+        if self.rooms is not None:
+            faults += await self.rooms.finish(seconds)
+            account += f"; {self.rooms.account()}"
         kinds = collections.Counter(re.sub(r"\d+", "N", fault).split(": [")[0] for fault in faults)
         if faults and self._report:
             self._report.write_text("".join(f"{fault}\n" for fault in faults))
@@ -379,7 +403,7 @@ class Traffic:
 
         self._spawn(back())
 
-    def _spawn(self, work) -> None:
+    def _spawn(self, work) -> asyncio.Task:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
 
@@ -389,6 +413,7 @@ class Traffic:
                 self.report(repr(task_.exception()))
 
         task.add_done_callback(ended)
+        return task
 
     def _raise_problems(self) -> None:
         assert not self.problems, "; ".join(self.problems[:8])

@@ -1,0 +1,76 @@
+"""What is heard in rooms by people who come and go is looked at as it should be: each fault is found."""
+
+import types
+import unittest
+
+from harness.room_account import RoomAccount, Stay
+
+ROOM = "hall@conference.localhost"
+
+
+class RoomAccountTest(unittest.TestCase):
+    def setUp(self):
+        self.reported: list[str] = []
+        members = [types.SimpleNamespace(index=n, client=types.SimpleNamespace(bare=f"u{n}@localhost")) for n in range(3)]
+        self.account = RoomAccount([ROOM], members, "abc", self.reported.append)
+        self.ids = [f"abc.{n % 2}.0.{n + 1}" for n in range(6)]
+        self.account.said[ROOM] = set(self.ids)
+        self.stays = [self.stay(n, self.ids) for n in range(3)]
+
+    def stay(self, index: int, heard: list[str], is_over: bool = False) -> Stay:
+        stay = Stay()
+        stay.heard = list(heard)
+        stay.is_over = is_over
+        self.account.stays[(index, ROOM)].append(stay)
+        return stay
+
+    def faults(self) -> str:
+        return "; ".join(self.account.faults())
+
+    def test_what_is_as_it_was_said_is_no_fault(self):
+        self.assertEqual(self.faults(), "")
+
+    def test_who_comes_and_goes_hears_less(self):
+        self.stays[2].heard = self.ids[:2]
+        self.stays[2].is_over = True
+        self.stay(2, self.ids[4:])
+        self.assertEqual(self.faults(), "")
+
+    def test_what_nobody_has_heard_is_lost(self):
+        for stay in self.stays:
+            stay.heard.remove(self.ids[3])
+        self.assertIn(f"{self.ids[3]} is lost", self.faults())
+        self.account.ambiguous.add(self.ids[3])
+        self.assertEqual(self.faults(), "")
+
+    def test_what_one_has_not_heard_between_others(self):
+        self.stays[2].heard.remove(self.ids[3])
+        self.assertIn(f"behind {self.ids[2]} n0 has heard {self.ids[3]}, n2 {self.ids[4]}", self.faults())
+
+    def test_twice(self):
+        self.stays[1].heard.append(self.ids[2])
+        self.assertIn(f"n1 was given {self.ids[2]} twice", self.faults())
+
+    def test_another_order(self):
+        heard = self.stays[1].heard
+        heard[2], heard[3] = heard[3], heard[2]
+        self.assertIn("has heard", self.faults())
+
+    def test_the_order_of_one_sender_where_all_agree(self):
+        for stay in self.stays:
+            stay.heard[0], stay.heard[2] = stay.heard[2], stay.heard[0]
+        self.assertIn(f"has heard {self.ids[0]} behind number 3", self.faults())
+
+    def test_who_is_in_hears_itself(self):
+        self.stays[1].said = {self.ids[5]}
+        self.stays[1].heard.pop()
+        self.assertIn(f"n1 did not hear {self.ids[5]}", self.faults())
+
+    def test_what_is_under_way_to_a_room_is_not_said_again(self):
+        self.assertTrue(self.account.is_ours(f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat' id='{self.ids[0]}'/>"))
+        self.assertEqual(self.account.ambiguous, {self.ids[0]})
+        self.assertFalse(self.account.is_ours("<message xmlns='jabber:client' to='u1@localhost' id='x'/>"))
+
+
+if __name__ == "__main__":
+    unittest.main()
