@@ -547,6 +547,22 @@ TEST_F(SecretTest, O5_BehindAChange_ItWaits_AndIsInNoRecord) {
   EXPECT_EQ(one.confirmed, one.sent);
 }
 
+TEST_F(SecretTest, O5_AGetThatHasAPasswordInIt_IsInNoRecordEither) {
+  Client& one = SignInBob(gateway_, "one");
+  log_.held = true;
+  SetItem(one);
+  xmpp::Stanza get = Iq("get", {}, "g", "query", "jabber:iq:register");
+  xmpp::Element query("query", "jabber:iq:register");
+  query.Add("password").SetText("fresh");
+  xmpp::SetPayload(get, query);
+  gateway_.Send(one, get);
+  Settle();
+  log_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return Answers(one).size() == 2; }));
+  EXPECT_THAT(Answers(one), ElementsAre("s result", "g result"));
+  EXPECT_EQ(Password(), "old");
+}
+
 TEST_F(SecretTest, O5_BehindAChangeThatIsRead_ItWaits_AndIsInNoRecord) {
   Client& one = SignInBob(gateway_, "one");
   roster_.down = true;

@@ -20,9 +20,9 @@ class RegisterModule final : public Module {
   void Register(Hooks& hooks) override {
     if (settings_.registration) hooks.ServerFeature(xmpp::ns::kRegister);
     hooks.OnIq(Hooks::Kind::kGet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount},
-               Hooks::Effect::kNone, [this](IqRequest& request) { return Get(request); });
+               EffectOfGet, [this](IqRequest& request) { return Get(request); });
     hooks.OnIq(Hooks::Kind::kSet, xmpp::ns::kRegister, "query", {Target::kServer, Target::kOwnAccount},
-               EffectOf, [this](IqRequest& request) { return Set(request); });
+               EffectOfSet, [this](IqRequest& request) { return Set(request); });
   }
 
  private:
@@ -35,7 +35,14 @@ class RegisterModule final : public Module {
       return child.name().empty() || child.Is("remove", xmpp::ns::kRegister);
     });
   }
-  static Hooks::Effect EffectOf(const xmpp::Stanza& iq) {
+  /// The form is asked for with nothing; a client that fills it in all the same may have put a password
+  /// there.
+  static Hooks::Effect EffectOfGet(const xmpp::Stanza& iq) {
+    const auto payload = xmpp::ParsePayload(iq.payload());
+    const bool is_empty = payload.ok() && payload->size() == 1 && payload->front().children().empty();
+    return is_empty ? Hooks::Effect::kNone : Hooks::Effect::kSecret;
+  }
+  static Hooks::Effect EffectOfSet(const xmpp::Stanza& iq) {
     const auto payload = xmpp::ParsePayload(iq.payload());
     const bool is_removal =
         payload.ok() && payload->size() == 1 && IsRemoval(payload->front()) && IsAlone(payload->front());
