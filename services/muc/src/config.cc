@@ -81,7 +81,7 @@ void Config::Bind(config::Schema& schema) {
               1, 100'000);
   schema.Bind("rooms.max-stanzas", &settings.max_stanzas,
               "stanzas of one account to a room that others hear of (messages, presence, requests to "
-              "occupants) in `rooms.changes-period`; 0: any number",
+              "occupants, changes of roles and affiliations) in `rooms.changes-period`; 0: any number",
               0, 10'000'000);
   schema.Bind("rooms.changes-period", &settings.changes_period, "see `rooms.max-changes`");
   schema.Bind("rooms.quiet-above", &settings.quiet_above,

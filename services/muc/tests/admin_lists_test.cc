@@ -27,6 +27,15 @@ TEST_F(AdminLists, AdminsReadTheListOfBans) {
     EXPECT_EQ(RefusalIn(AdminGet(from, "<item affiliation='outcast'/>")), "auth forbidden") << from;
 }
 
+// "After updating the ban list".
+TEST_F(AdminLists, TheListOfBansHasTheNewestReason) {
+  for (const char* reason : {"Treason", "Murder"})
+    AdminSet(kAdmin, std::string("<item affiliation='outcast' jid='earl@example.org'><reason>") + reason +
+                         "</reason></item>");
+  EXPECT_THAT(AdminGet(kAdmin, "<item affiliation='outcast'/>"),
+              ElementsAre(HasSubstr("<reason>Murder</reason>")));
+}
+
 // Section 9.5, "Service Sends Member List to Admin"; Business Rules, IQ: with the nick, without a role.
 TEST_F(AdminLists, TheListOfMembersHasTheirNicks) {
   driver_.room().SetReservedNick("absent@example.org", "Absent");

@@ -32,6 +32,24 @@ class Administration : public testing::StaffedRoomTest {
 
 // ---- XEP-0045 section 8: moderators
 
+// Each item may be told to all.
+TEST_F(Administration, ItemsAreCountedAmongWhatOthersHearOf) {
+  settings().max_stanzas = 3;
+  const auto toggle = [&](std::string_view role) {
+    return AdminSet(kOwner, "<item nick='thirdwitch' role='" + std::string(role) +
+                                "'/><item nick='Polo' role='" + std::string(role) + "'/>");
+  };
+  EXPECT_TRUE(IsResult(toggle("visitor").front()) || IsResult(toggle("visitor").back()));
+  EXPECT_EQ(RefusalIn(toggle("participant")), "wait policy-violation");
+  EXPECT_EQ(RoleOf("Polo"), v1::ROLE_VISITOR);
+  // Whoever is not in is counted, too.
+  for (int i = 0; i < 3; ++i)
+    AdminSet("crone1@example.org/phone",
+             "<item affiliation='member' jid='m" + std::to_string(i) + "@example.org'/>");
+  EXPECT_EQ(AffiliationOf("m0@example.org"), v1::AFFILIATION_MEMBER);
+  EXPECT_EQ(AffiliationOf("m1@example.org"), v1::AFFILIATION_NONE);
+}
+
 // Section 8.2, "Moderator Kicks Occupant" to "Service Informs Remaining Occupants".
 TEST_F(Administration, AModeratorKicks) {
   const Said said = AdminSet(kModerator, "<item nick='Polo' role='none'><reason>Avaunt!</reason></item>");

@@ -144,7 +144,48 @@ TEST_F(AffiliationVersions, TheListComesInPartsThatFitTogether) {
   EXPECT_THAT(said[1], Not(HasSubstr("\"" + last)));
 }
 
+// Those who may not read the list hear live what the list tells them.
+TEST_F(AffiliationVersions, OfABanOthersHearThatSomethingHasChanged) {
+  Said said =
+      AdminSet(kOwner, "<item affiliation='outcast' jid='earl@example.org'><reason>Treason</reason></item>");
+  const std::string mark = "<mav xmlns=\"urn:xmpp:muc:affiliations:1\" since=\"1001\" until=\"1002\"/></x>";
+  EXPECT_THAT(To(said, kAdmin),
+              ElementsAre(AllOf(HasSubstr("earl@"), HasSubstr("Treason"), HasSubstr(mark))));
+  for (const std::string& other : {kMember, kModerator, kNobody})
+    EXPECT_THAT(To(said, other),
+                ElementsAre(AllOf(HasSubstr(mark), Not(HasSubstr("earl")), Not(HasSubstr("Treason")))));
+  said = AdminSet(kOwner, "<item affiliation='member' jid='earl@example.org'/>");
+  EXPECT_THAT(To(said, kNobody), ElementsAre(HasSubstr("<item affiliation=\"member\" jid=\"earl@")));
+  said =
+      AdminSet(kOwner, "<item affiliation='outcast' jid='earl@example.org'><reason>Treason</reason></item>");
+  EXPECT_THAT(To(said, kNobody), ElementsAre(AllOf(HasSubstr("<item affiliation=\"none\" jid=\"earl@"),
+                                                   Not(HasSubstr("Treason")), Not(HasSubstr("actor")))));
+}
+
+// Section 5.2.2: whoever sees addresses hears each version, whatever they are shown of presence.
+TEST_F(AffiliationVersions, AreToldToThoseWhoGetNoPresence) {
+  config().set_presence_broadcast(1u << v1::ROLE_MODERATOR);
+  room().ChangeKnown("Polo")->set_is_shown(false);
+  Put("Lady", "lady@example.org/castle");
+  room().ChangeKnown("Lady")->set_is_shown(false);
+  const Said said = AdminSet(kOwner, "<item affiliation='member' jid='polonius@example.net'/>");
+  const std::string mark = "since=\"1001\" until=\"1002\"/>";
+  EXPECT_THAT(To(said, "lady@example.org/castle"),
+              ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("polonius@example.net"), HasSubstr(mark))));
+  EXPECT_THAT(To(said, kModerator), ElementsAre(AllOf(HasSubstr("<presence"), HasSubstr(mark))));
+  EXPECT_THAT(To(said, kNobody), ElementsAre(AllOf(HasSubstr("<presence"), HasSubstr(mark))));
+}
+
+// An operator's administrator is an owner already.
+TEST_F(AffiliationVersions, AreToldOfThoseWhoRemainWhatTheyAre) {
+  settings().administrators = {"polonius@example.net"};
+  const Said said = AdminSet(kOwner, "<item affiliation='member' jid='polonius@example.net'/>");
+  EXPECT_THAT(To(said, kMember), ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("until=\"1002\"/>"))));
+  EXPECT_THAT(To(said, kNobody), IsEmpty());
+}
+
 TEST_F(AffiliationVersions, TheRoomForgetsWhoHadOneLongAgo) {
+  settings().max_stanzas = 0;
   for (int i = 0; i < 1001; ++i) {
     const std::string jid = "witch" + std::to_string(i) + "@example.org";
     AdminSet(kOwner, "<item affiliation='member' jid='" + jid + "'/>");

@@ -55,6 +55,13 @@ TEST_F(Avatar, AnOwnerPublishesIt) {
                                          std::string(kAbc) + "</value></field>"));
 }
 
+TEST_F(Avatar, IsCountedAmongWhatOthersHearOf) {
+  settings().max_stanzas = 1;
+  EXPECT_TRUE(IsResult(Set(kOwner, Photo("YWJj")).front()));
+  EXPECT_EQ(RefusalIn(Set(kOwner, Photo("YWJk"))), "wait policy-violation");
+  EXPECT_THAT(Get(kOwner), ElementsAre(HasSubstr("YWJj")));
+}
+
 // XEP-0153 section 4.5: white space means nothing.
 TEST_F(Avatar, ItsHashIsOfTheImage) {
   Set(kOwner, Photo("\n  YW\n  Jj\n"));

@@ -93,7 +93,12 @@ TEST_F(FormerAccountTest, WhoWasGivenAnAffiliationIsWhoSaysSomethingFirst) {
   EXPECT_NE(room().FindSession(kWicca), nullptr);
   Leave(kWicca, "secondwitch");
   driver_.SetAccountGeneration(kFirst);
-  EXPECT_THAT(Enter(kWicca, "secondwitch"), IsRefused("auth", "registration-required"));
+  const Said said = Enter(kWicca, "secondwitch");
+  ASSERT_EQ(said.size(), 2u);
+  // Who sees addresses hears of the change (XEP-0463 section 5.2.2).
+  EXPECT_THAT(said[0], AllOf(HasSubstr(" to=\"" + kCrone + "\""), HasSubstr("affiliation=\"none\""),
+                             HasSubstr("<mav xmlns=\"urn:xmpp:muc:affiliations:1\"")));
+  EXPECT_THAT(Said{said[1]}, IsRefused("auth", "registration-required"));
 }
 
 TEST_F(FormerAccountTest, NobodyKnowsWhichAccountItIs_NothingIsTaken) {

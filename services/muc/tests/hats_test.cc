@@ -50,6 +50,14 @@ class Hats : public testing::StaffedRoomTest {
   }
 };
 
+TEST_F(Hats, AreCountedAmongWhatOthersHearOf) {
+  settings().max_stanzas = 2;
+  Make(kOwner, kTeacher, "Teacher");
+  EXPECT_TRUE(IsResult(Assign(kOwner, "hag66@example.org", kTeacher).front()));
+  EXPECT_EQ(RefusalIn(Unassign(kOwner, "hag66@example.org", kTeacher)), "wait policy-violation");
+  EXPECT_TRUE(IsResult(Command(kOwner, "list").front()));
+}
+
 // XEP-0317 section 3.2, "Admin Requests to Create a Hat" to "Room Informs Admin of Completion".
 TEST_F(Hats, AnOwnerMakesOne) {
   EXPECT_THAT(Command(kOwner, "create"),

@@ -104,6 +104,35 @@ TEST_F(ModerationTest, NobodyRetractsWhatSomebodyElseHasSaid) {
   EXPECT_THAT(outcome().archived, IsEmpty());
 }
 
+TEST_F(ModerationTest, NobodyHidesOneRetractionBehindAnother) {
+  const std::string hags = Say(kHag);
+  const std::string own = Say(kWicca, "mine");
+  for (const std::string& both : {RetractOf(own) + RetractOf(hags), RetractOf(hags) + RetractOf(own)})
+    EXPECT_THAT(Groupchat(kWicca, both), IsError(kWicca, "auth", "forbidden"));
+  const std::string second = Say(kWicca, "mine, too");
+  EXPECT_THAT(Groupchat(kWicca, RetractOf(own) + RetractOf(second)),
+              IsError(kWicca, "modify", "bad-request"));
+  EXPECT_THAT(Groupchat(kWicca, RetractOf(own) + "<apply-to xmlns='urn:xmpp:fasten:0' id='" + own +
+                                    "'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to>"),
+              SizeIs(3));
+}
+
+TEST_F(ModerationTest, WhoAdministersTheRoomModeratesFromEachDevice) {
+  const std::string id = Say(kHag);
+  const std::string phone = "crone1@example.org/phone";
+  EXPECT_THAT(To(Moderate(phone, id), phone), ElementsAre(HasSubstr("type=\"result\"")));
+  EXPECT_THAT(Moderate("wiccarocks@example.org/phone", id), SizeIs(1));
+  room().RemoveSession(kCrone);
+  EXPECT_THAT(Moderate(phone, Say(kHag)), IsError(phone, "modify", "forbidden"));
+}
+
+TEST_F(ModerationTest, IsCounted) {
+  settings().max_stanzas = 3;
+  const std::string id = Say(kHag);
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(Moderate(kCrone, id), SizeIs(4));
+  EXPECT_THAT(Moderate(kCrone, id), IsError(kCrone, "wait", "policy-violation"));
+}
+
 TEST_F(ModerationTest, OfWhatIsNotRememberedTheArchiveDecides) {
   const std::string id = Say(kHag);
   config().set_max_history_fetch(1);

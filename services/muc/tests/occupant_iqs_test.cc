@@ -97,6 +97,14 @@ TEST_F(OccupantIqsTest, AnAnswerIsFromTheNickThatWasAsked) {
               ElementsAre(HasSubstr("from=\"coven@conference.example.org/firstwitch\"")));
 }
 
+TEST_F(OccupantIqsTest, AnAnswerIsNotGivenAnyNumberOfTimes) {
+  driver_.settings().max_stanzas = 3;
+  Ask(kHag, "firstwitch", kVersion);
+  const std::string answer = Iq("result", kCrone, "thirdwitch", RelayedId(), {});
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(driver_.ApplyOfClient(answer), SizeIs(1));
+  EXPECT_THAT(driver_.ApplyOfClient(answer), IsEmpty());
+}
+
 TEST_F(OccupantIqsTest, AnAnswerFindsWhoHasAskedUnderAnotherNick) {
   driver_.room().AddSession("thirdwitch", "hag66@example.org/phone");
   Ask(kHag, "firstwitch", kVersion);

@@ -176,6 +176,23 @@ TEST_F(ReturnedMessagesTest, OfOneOfSeveralDevicesAreToldToNobody) {
       HasSubstr("type=\"error\""));
 }
 
+// What is said to all has its id seen by all.
+TEST_F(ReturnedMessagesTest, OfAClientAreNoneOfWhatWasSaidToAll) {
+  Groupchat(kWicca, "<body>hi</body>", "hgn27af1");
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable")), IsEmpty());
+}
+
+TEST_F(ReturnedMessagesTest, AreCounted_AndKeepNobodyFromTalking) {
+  settings().max_stanzas = 3;
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable")), SizeIs(1));
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable")), IsEmpty());
+  EXPECT_THAT(Groupchat(kCrone, "<body>hi</body>"), SizeIs(3));
+  driver_.Pass(settings().changes_period.count());
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable")), SizeIs(1));
+  // What a server returns is not what its user does.
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(driver_.Apply(ErrorOf("not-acceptable", kMark)), SizeIs(1));
+}
+
 TEST_F(ReturnedMessagesTest, AreToldToWhoMayHaveSentThemOnly) {
   config().set_allow_pm(v1::AUDIENCE_MODERATORS);
   EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable")), IsEmpty());

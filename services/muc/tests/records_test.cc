@@ -264,6 +264,22 @@ TEST_F(RoomRecords, R1_MuchThatHasWaited_IsAppliedInTurns_AsFastAsTheLogTakesIt)
     EXPECT_THAT(heard[static_cast<std::size_t>(i)], HasSubstr(">" + std::to_string(i) + "<"));
 }
 
+TEST_F(RoomRecords, R1_WhatFollowsFromOneRecordMayBeMuch_TheNextWaitsForTheLog) {
+  MucProcess& process = StartLive();
+  database_.HoldAnswers();
+  constexpr int kCount = 100;
+  for (int i = 0; i < kCount; ++i) Show(crone_, room_ + "/nick", std::to_string(i));
+  Elapse(milliseconds(100));
+  broker_.on_append = [&](events::Topic) { process.log.congested = true; };
+  database_.ReleaseAnswers();
+  Elapse(seconds(1));
+  EXPECT_EQ(process.muc_metrics.stanzas.Value(), 1);
+  broker_.on_append = nullptr;
+  process.log.congested = false;
+  Elapse(seconds(3));
+  EXPECT_EQ(process.muc_metrics.stanzas.Value(), kCount);
+}
+
 // ---- loading --------------------------------------------------------------------
 
 TEST_F(RoomRecords, R3_WhatWaitsForOneRoomHoldsBackNothingOfOthers) {

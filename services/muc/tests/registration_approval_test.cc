@@ -176,6 +176,15 @@ TEST_F(RegistrationApproval, WhoIsInsideIsNotToldToStrangers) {
 }
 
 // An admin frees the nick of somebody without affiliation like anybody else's.
+// Sections 9.1 and 9.2: outcasts have no nick, whoever it is that is banned.
+TEST_F(RegistrationApproval, ABanOfADomainTakesTheNicksOfItsAccounts) {
+  Register(kNobody, "Polonius");
+  ASSERT_NE(driver_.room().FindReserved("Polonius"), nullptr);
+  AdminSet(kOwner, "<item affiliation='outcast' jid='example.net'/>");
+  EXPECT_EQ(driver_.room().FindReserved("Polonius"), nullptr);
+  EXPECT_EQ(driver_.room().FindAffiliated("polonius@example.net"), nullptr);
+}
+
 TEST_F(RegistrationApproval, AnAdminTakesANickBack) {
   Register(kStranger, "Hecate");
   AdminSet(kAdmin, "<item affiliation='none' jid='hecate@example.org'/>");

@@ -282,7 +282,7 @@ TEST_F(ServiceDeskTest, TheSearchFindsRooms) {
                         "<nusers>3</nusers><service-type>xep-0045</service-type><is-open>true</is-open>"
                         "<anonymity-mode>muc_semianonymous</anonymity-mode></item>"));
   EXPECT_THAT(result,
-              HasSubstr("<item address=\"heath@conference.example.org\"><nusers>0</nusers>"
+              HasSubstr("<item address=\"heath@conference.example.org\">"
                         "<service-type>xep-0045</service-type><is-open>false</is-open><anonymity-mode>"
                         "{urn:xmpp:channel-search:0:anonymity}none</anonymity-mode></item>"));
   EXPECT_THAT(result, HasSubstr("<first index=\"0\">coven@conference.example.org</first>"));
@@ -462,6 +462,20 @@ TEST_F(ServiceDeskTest, WhatFoldsToMuchMoreIsNotSearchedToItsEnd) {
   EXPECT_GT(listing.search_description.size(), 2 * phrase.size() - 4);
   EXPECT_NE(static_cast<unsigned char>(listing.search_description.back()) & 0xc0, 0xc0) << "a character cut";
   EXPECT_EQ(listing.search_name, "coven");
+}
+
+// As disco#info has it for strangers.
+TEST_F(ServiceDeskTest, HowManyAreInWhereNotAllMayEnterIsNotFound) {
+  RoomChanges changes;
+  changes.room = "coven@conference.example.org";
+  changes.state.mutable_config()->set_is_public(true);
+  changes.occupant_count = 3;
+  EXPECT_EQ(ListingOf(changes).shown.occupants, 3);
+  changes.state.mutable_config()->set_password("cauldronburn");
+  EXPECT_EQ(ListingOf(changes).shown.occupants, 0);
+  changes.state.mutable_config()->clear_password();
+  changes.state.mutable_config()->set_is_members_only(true);
+  EXPECT_EQ(ListingOf(changes).shown.occupants, 0);
 }
 
 TEST_F(ServiceDeskTest, AQuestionHasNotTooManyWords) {

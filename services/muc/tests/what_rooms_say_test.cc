@@ -18,6 +18,7 @@ constexpr const char* kOnlyTheRoomSays[] = {
     "<x xmlns='jabber:x:delay' from='coven@conference.example.org' stamp='20020910T23:08:25'/>",
     "<x xmlns='jabber:x:delay' stamp='20020910T23:08:25'/>",
     "<delay xmlns='urn:xmpp:delay' from='coven@conference.example.org/x' stamp='2002-09-10T23:08:25Z'/>",
+    "<delay xmlns='urn:xmpp:delay' from='juliet@example.org/balcony' stamp='2002-09-10T23:08:25Z'/>",
     "<stanza-id xmlns='urn:xmpp:sid:0' id='1' by='COVEN@conference.example.org'/>",
     "<stanza-id xmlns='urn:xmpp:sid:0' id='1' by='hag66@example.org'/>",
     "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='other'/>",
@@ -31,7 +32,7 @@ constexpr const char* kOnlyTheRoomSays[] = {
     "<addresses xmlns='http://jabber.org/protocol/address'><address type='ofrom' jid='a@b.c'/></addresses>",
 };
 constexpr const char* kAnybodySays[] = {
-    "<delay xmlns=\"urn:xmpp:delay\" from=\"juliet@example.org/balcony\" stamp=\"2002-09-10T23:08:25Z\"/>",
+    "<delay xmlns=\"urn:xmpp:delay\" from=\"hag66@example.org/pda\" stamp=\"2002-09-10T23:08:25Z\"/>",
     "<stanza-id xmlns=\"urn:xmpp:sid:0\" id=\"1\" by=\"example.net\"/>",
     "<c xmlns=\"http://jabber.org/protocol/caps\" node=\"n\" ver=\"v\"/>",
 };

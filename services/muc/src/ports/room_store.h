@@ -82,6 +82,7 @@ struct ListedRoom {
   std::string name;
   std::string description;
   std::string lang;
+  /// 0 where `is_open` is false: that is for nobody to know.
   std::int64_t occupants = 0;
   /// Whoever comes is let in: neither a password nor membership is needed.
   bool is_open = true;

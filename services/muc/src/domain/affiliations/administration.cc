@@ -12,6 +12,7 @@
 #include "domain/occupants/nicks.h"
 #include "domain/occupants/presence.h"
 #include "domain/occupants/privileges.h"
+#include "domain/room/pace.h"
 #include "domain/room/request.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/jid.h"
@@ -303,6 +304,7 @@ void OnAdminSet(Turn& turn) {
     return turn.Refuse(ErrorCondition::kNotAcceptable, "Too many items in one request to such a large room.");
   AdminRequest request(turn);
   if (const auto refusal = request.Read(items)) return turn.Refuse(*refusal);
+  if (RefuseIfTooManyChanges(turn, items.size())) return;
   request.Make();
 }
 

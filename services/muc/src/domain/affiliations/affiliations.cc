@@ -95,18 +95,36 @@ void TellConcerned(Turn& turn, const AffiliationChange& change) {
   turn.outcome.Send(std::move(message));
 }
 
-/// Tells of somebody who is not in: those who see addresses (sections 10.3, 10.6, 10.7; XEP-0463), and the
-/// one whom it concerns.
-void TellOfAbsent(Turn& turn, const AffiliationChange& change) {
+/// Tells those who see addresses of somebody whose presence tells them nothing, since it is not there or they
+/// do not get it (sections 10.3, 10.6, 10.7; XEP-0463). For those who may not read the list of bans (section
+/// 9.2) an outcast is somebody without an affiliation, and they hear that something has changed in any case.
+void TellInMessage(Turn& turn, const AffiliationChange& change, bool do_moderators_hear) {
   const Room& room = turn.room;
-  const std::string item = ItemOf(change, change.deed.reason);
-  Recipients recipients;
+  const bool is_of_ban = change.before == v1::AFFILIATION_OUTCAST || change.after == v1::AFFILIATION_OUTCAST;
+  Recipients admins;
+  Recipients others;
   for (const auto& [nick, occupant] : room.occupants()) {
-    if (!SeesAddresses(room, occupant)) continue;
+    const std::string_view account = Room::AccountOf(occupant);
+    if (!SeesAddresses(room, occupant) || account == change.jid) continue;
+    if (!do_moderators_hear && occupant.role() == v1::ROLE_MODERATOR) continue;
+    const bool is_admin = !is_of_ban || turn.AffiliationOf(account) >= v1::AFFILIATION_ADMIN;
+    Recipients& recipients = is_admin ? admins : others;
     for (const v1::OccupantSession& session : occupant.sessions()) recipients.push_back(session.jid());
   }
-  turn.outcome.SendToAll(MessageWith(turn, item + change.deed.extra), std::move(recipients));
-  TellConcerned(turn, change);
+  if (!admins.empty())
+    turn.outcome.SendToAll(MessageWith(turn, ItemOf(change, change.deed.reason) + change.deed.extra),
+                           std::move(admins));
+  if (others.empty()) return;
+  const auto shown = [](v1::Affiliation affiliation) {
+    return affiliation == v1::AFFILIATION_OUTCAST ? v1::AFFILIATION_NONE : affiliation;
+  };
+  AffiliationChange for_others = change;
+  for_others.after = shown(change.after);
+  for_others.deed.actor_nick.clear();
+  const bool is_seen = shown(change.before) != for_others.after;
+  turn.outcome.SendToAll(
+      MessageWith(turn, (is_seen ? ItemOf(for_others, {}) : std::string()) + change.deed.extra),
+      std::move(others));
 }
 
 /// Section 5.1.3: what is gained is had at once; who is no admin any more has the role of who enters so; else
@@ -138,6 +156,7 @@ bool TellOfPresent(Turn& turn, const std::string& nick, const AffiliationChange&
   const bool saw_addresses = SeesAddresses(room, occupant);
   occupant.set_role(RoleAfter(room.config(), occupant.role(), change));
   BroadcastAvailable(turn, occupant, {}, change.deed);
+  if (!occupant.is_shown()) TellInMessage(turn, change, false);
   return !saw_addresses && SeesAddresses(room, occupant);
 }
 
@@ -168,6 +187,17 @@ void RemoveBanned(Turn& turn, const std::string& domain, const Deed& deed) {
   Begin(turn, std::move(banned));
 }
 
+/// Section 9.1: also of those who are outcasts by their domain, and have a nick without an affiliation.
+void TakeNicksOfDomain(Room& room, const std::string& domain) {
+  std::vector<std::string> accounts;
+  for (const auto& [jid, entry] : room.affiliations()) {
+    const bool is_banned = jid != domain && xmpp::DomainOf(jid) == domain && !entry.nick().empty() &&
+                           room.AffiliationOf(jid) == v1::AFFILIATION_OUTCAST;
+    if (is_banned) accounts.push_back(jid);
+  }
+  for (const std::string& account : accounts) GiveNickUp(room, account);
+}
+
 }  // namespace
 
 void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affiliation,
@@ -179,6 +209,9 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   const bool is_stranger = known == nullptr || !IsRemembered(*known);
   if (before == affiliation) {
     if (affiliation == v1::AFFILIATION_NONE) GiveNickUp(room, jid);
+    // Section 9.2: the list of bans has the newest reason.
+    const bool has_new_reason = affiliation == v1::AFFILIATION_OUTCAST && known->reason() != reason;
+    if (has_new_reason) room.ChangeAffiliated(jid).set_reason(reason);
     return;
   }
 
@@ -205,6 +238,7 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
 
   const Deed deed{.actor_nick = actor_nick, .reason = reason, .extra = MarkOfChange(room)};
   const bool is_domain = xmpp::DomainOf(jid) == jid;
+  if (is_domain && is_outcast) TakeNicksOfDomain(room, jid);
   bool is_told = false;
   bool learns_addresses = false;
   for (const Present& one : present) {
@@ -220,9 +254,11 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
     learns_addresses |= TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
   }
   if (learns_addresses) ShowAddressesTo(turn, jid);
+  if (is_told || !room.exists()) return;
+  const AffiliationChange change{jid, before, affiliation, deed, courtesy, is_stranger};
+  TellInMessage(turn, change, true);
   // Somebody who is in and remains what the operator has made them hears nothing.
-  const bool is_absent = is_domain ? !is_told : present.empty();
-  if (is_absent && room.exists()) TellOfAbsent(turn, {jid, before, affiliation, deed, courtesy, is_stranger});
+  if (is_domain || present.empty()) TellConcerned(turn, change);
 }
 
 void GiveNickUp(Room& room, const std::string& jid) {

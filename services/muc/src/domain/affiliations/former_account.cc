@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "domain/affiliations/affiliation_versions.h"
+#include "domain/affiliations/affiliations.h"
 #include "domain/occupants/presence.h"
 
 namespace rookery::muc {
@@ -23,12 +23,12 @@ void ForgetFormerAccount(Turn& turn) {
   if (!room.exists()) return;
   room.SetReservedNick(account, {});
   const bool is_outcast = known->affiliation() == v1::AFFILIATION_OUTCAST;
-  if (!is_outcast && known->affiliation() != v1::AFFILIATION_NONE) RaiseAffiliationVersion(room, account);
+  if (!is_outcast && known->affiliation() != v1::AFFILIATION_NONE)
+    SetAffiliation(turn, account, v1::AFFILIATION_NONE, {}, {}, Courtesy::kNone);
   v1::Affiliated& entry = room.ChangeAffiliated(account);
   entry.set_account_generation(turn.account_generation);
   entry.clear_hats();
   entry.clear_is_without_voice();
-  if (!is_outcast) entry.set_affiliation(v1::AFFILIATION_NONE);
 }
 
 void NoteAccount(Turn& turn) {

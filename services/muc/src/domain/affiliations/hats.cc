@@ -13,6 +13,7 @@
 #include "domain/occupants/presence.h"
 #include "domain/occupants/privileges.h"
 #include "domain/occupants/unfinished.h"
+#include "domain/room/pace.h"
 #include "domain/room/request.h"
 #include "rookery/xmpp/disco.h"
 #include "rookery/xmpp/forms.h"
@@ -341,6 +342,7 @@ void OnCommand(Turn& turn) {
     return execution.RefusePayload();
   if (form->type == "cancel") return turn.Answer(execution.Reply("canceled"));
   if (form->type != "submit") return execution.RefusePayload();
+  if (RefuseIfTooManyChanges(turn)) return;
   command->run(execution, *form);
 }
 

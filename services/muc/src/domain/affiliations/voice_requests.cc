@@ -88,16 +88,25 @@ void OnAnswer(Turn& turn, const v1::Occupant& moderator, const xmpp::Form& form,
   SetRole(turn, nick, v1::ROLE_PARTICIPANT, actor_nick, {});
 }
 
+/// Whoever administers the room answers from each of their devices, as long as one is in.
+const v1::Occupant* AnswererOf(const Turn& turn) {
+  const v1::Occupant* occupant = turn.occupant();
+  if (occupant != nullptr || turn.AffiliationOf(turn.sender()) < v1::AFFILIATION_ADMIN) return occupant;
+  const auto occupants = turn.room.FindAccount(turn.sender());
+  return occupants.empty() ? nullptr : occupants.front();
+}
+
 }  // namespace
 
 bool OnVoiceForm(Turn& turn, const xmpp::Form& form) {
   if (form.form_type != ns::kMucRequest) return false;
-  const v1::Occupant* occupant = turn.occupant();
+  const xmpp::FormField* const allow = form.Find(kAllow);
+  const v1::Occupant* occupant = allow == nullptr ? turn.occupant() : AnswererOf(turn);
   if (occupant == nullptr) {
     turn.Refuse(ErrorCondition::kNotAcceptable);
   } else if (ValueOf(form, kRole) != "participant") {
     turn.Refuse(ErrorCondition::kBadRequest);
-  } else if (const xmpp::FormField* allow = form.Find(kAllow)) {
+  } else if (allow != nullptr) {
     OnAnswer(turn, *occupant, form, *allow);
   } else {
     OnRequest(turn, *occupant);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "domain/occupants/presence.h"
+#include "domain/room/pace.h"
 #include "domain/room/request.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
@@ -94,6 +95,7 @@ void OnVcardSet(Turn& turn) {
   if (!hashes) return turn.Refuse(ErrorCondition::kNotAcceptable, "A photo is none.");
   const bool is_empty = std::none_of(vcard.children().begin(), vcard.children().end(),
                                      [](const xmpp::Element& child) { return !child.name().empty(); });
+  if (RefuseIfTooManyChanges(turn)) return;
   const std::string before = room.state().avatar_hash();
   v1::RoomState& state = room.ChangeState();
   state.set_vcard(is_empty ? std::string() : text);

@@ -145,6 +145,7 @@ void Submit(Turn& turn, const xmpp::Form& form) {
   const bool reaches_all = change.config.presence_broadcast() != before.presence_broadcast() ||
                            change.config.whois() != before.whois();
   if (reaches_all && RefuseIfTooMany(turn, 1)) return;
+  if (RefuseIfTooManyChanges(turn)) return;
   turn.Answer();
   Apply(turn, change, changes);
 }

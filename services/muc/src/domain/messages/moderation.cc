@@ -1,12 +1,15 @@
 #include "domain/messages/moderation.h"
 
+#include <algorithm>
 #include <charconv>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "domain/messages/history.h"
 #include "domain/room/occupant_message.h"
+#include "domain/room/pace.h"
 #include "rookery/xmpp/ns.h"
 
 namespace rookery::muc {
@@ -80,6 +83,18 @@ struct Request {
   std::string reason;
 };
 
+/// Whoever administers the room moderates it from each of their devices, as long as one is in.
+const v1::Occupant* ModeratorOf(const Turn& turn) {
+  const auto is_moderator = [](const v1::Occupant* occupant) {
+    return occupant->role() == v1::ROLE_MODERATOR;
+  };
+  if (const v1::Occupant* occupant = turn.occupant()) return is_moderator(occupant) ? occupant : nullptr;
+  if (turn.AffiliationOf(turn.sender()) < v1::AFFILIATION_ADMIN) return nullptr;
+  const auto occupants = turn.room.FindAccount(turn.sender());
+  const auto it = std::find_if(occupants.begin(), occupants.end(), is_moderator);
+  return it == occupants.end() ? nullptr : *it;
+}
+
 /// None: it has been refused.
 std::optional<Request> ReadRequest(const Turn& turn) {
   const auto refuse = [&](ErrorCondition condition) {
@@ -152,13 +167,18 @@ v1::PastMessage RetractionAlone(const v1::PastMessage& said) {
 
 }  // namespace
 
-std::optional<std::uint64_t> RetractedBy(const xmpp::Stanza& message) {
-  if (!MayHold(message, ns::kRetract) && !MayHold(message, ns::kRetractLegacy)) return std::nullopt;
+std::vector<std::uint64_t> RetractedBy(const xmpp::Stanza& message) {
+  std::vector<std::uint64_t> retracted;
+  if (!MayHold(message, ns::kRetract) && !MayHold(message, ns::kRetractLegacy)) return retracted;
   const auto children = xmpp::ParsePayload(message.payload());
-  if (!children.ok()) return std::nullopt;
-  for (const xmpp::Element& child : *children)
-    if (const auto archive_id = RetractedBy(child)) return archive_id;
-  return std::nullopt;
+  if (!children.ok()) return retracted;
+  for (const xmpp::Element& child : *children) {
+    const auto archive_id = RetractedBy(child);
+    // Both versions may stand in one message.
+    if (archive_id && std::find(retracted.begin(), retracted.end(), *archive_id) == retracted.end())
+      retracted.push_back(*archive_id);
+  }
+  return retracted;
 }
 
 bool MayRetract(const Turn& turn, std::uint64_t archive_id) {
@@ -176,12 +196,12 @@ void OnRetracted(Turn& turn, std::uint64_t archive_id, const v1::PastMessage& sa
 }
 
 void OnModerate(Turn& turn) {
-  const v1::Occupant* moderator = turn.occupant();
-  if (moderator == nullptr || moderator->role() != v1::ROLE_MODERATOR)
+  const v1::Occupant* moderator = ModeratorOf(turn);
+  if (moderator == nullptr)
     return turn.Refuse(ErrorCondition::kForbidden, "Only moderators moderate messages",
                        xmpp::ErrorType::kModify);
   const std::optional<Request> request = ReadRequest(turn);
-  if (!request) return;
+  if (!request || RefuseIfTooManyChanges(turn)) return;
   const std::string id = "moderation-" + std::to_string(turn.offset);
   xmpp::Element retracted = MakeRetracted(turn, id);
   AddModerated(retracted, ns::kModerate, turn.room.AddressOf(moderator->nick()), *moderator);

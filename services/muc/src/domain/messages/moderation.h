@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <vector>
 
 #include "domain/room/turn.h"
 
@@ -14,9 +14,9 @@ namespace rookery::muc {
 // archived. If that is from the room itself, it is a moderator's and holds for every message; else it holds
 // for messages with the same occupant id only.
 
-/// Which message a message of an occupant retracts, in either version of XEP-0424. None: it retracts
-/// nothing, or names it as only clients do.
-std::optional<std::uint64_t> RetractedBy(const xmpp::Stanza& message);
+/// Which messages a message of an occupant retracts, in either version of XEP-0424: one, and more only if
+/// somebody tries. Empty: it retracts nothing, or names it as only clients do.
+std::vector<std::uint64_t> RetractedBy(const xmpp::Stanza& message);
 /// False: somebody else wrote it. The archive decides on what is not remembered.
 bool MayRetract(const Turn& turn, std::uint64_t archive_id);
 /// `said`: the retraction, as all were given it.

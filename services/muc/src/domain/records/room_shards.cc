@@ -280,7 +280,8 @@ Task<void> RoomShards::ApplyInTurns(std::shared_ptr<RoomShard> shard) {
     co_await runtime::Yield();
     // Neither of the two conditions notifies anybody.
     while (!IsTime(*shard) || owner_.is_congested()) co_await runtime::Sleep(kCalm);
-    for (std::size_t budget = kAppliedPerTurn; budget > 0 && !shard->to_apply.empty();) {
+    for (std::size_t budget = kAppliedPerTurn;
+         budget > 0 && !shard->to_apply.empty() && !owner_.is_congested();) {
       const std::shared_ptr<RoomSlot> slot = std::move(shard->to_apply.front());
       shard->to_apply.pop_front();
       slot->is_to_apply = false;
@@ -296,8 +297,9 @@ Task<void> RoomShards::ApplyInTurns(std::shared_ptr<RoomShard> shard) {
 
 bool RoomShards::ApplyWaiting(RoomShard& shard, const std::shared_ptr<RoomSlot>& slot, std::size_t& budget) {
   slot->used_at = clock_.Now();
-  for (; !slot->waiting.empty(); slot->waiting.pop_front()) {
-    if (budget == 0) return true;
+  // What follows from one record may be told to thousands.
+  for (bool is_first = true; !slot->waiting.empty(); slot->waiting.pop_front(), is_first = false) {
+    if (budget == 0 || (!is_first && owner_.is_congested())) return true;
     --budget;
     try {
       if (!ApplyFirst(shard, slot)) return false;

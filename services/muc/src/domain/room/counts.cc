@@ -8,7 +8,8 @@ namespace rookery::muc {
 
 namespace {
 
-constexpr Counted kAll[] = {Counted::kChanges, Counted::kRequests, Counted::kRefusals, Counted::kStanzas};
+constexpr Counted kAll[] = {Counted::kChanges, Counted::kRequests, Counted::kRefusals, Counted::kStanzas,
+                            Counted::kReturns};
 
 struct Span {
   std::int64_t since_ms;
@@ -25,6 +26,8 @@ Span SpanOf(const v1::Occupant& occupant, Counted what) {
       return {occupant.refusals_since_ms(), occupant.refusals()};
     case Counted::kStanzas:
       return {occupant.stanzas_since_ms(), occupant.stanzas()};
+    case Counted::kReturns:
+      return {occupant.returns_since_ms(), occupant.returns()};
   }
   return {};
 }
@@ -39,6 +42,8 @@ Span SpanOf(const v1::RecentChanges& kept, Counted what) {
       return {kept.refusals_since_ms(), kept.refusals()};
     case Counted::kStanzas:
       return {kept.stanzas_since_ms(), kept.stanzas()};
+    case Counted::kReturns:
+      return {kept.returns_since_ms(), kept.returns()};
   }
   return {};
 }
@@ -57,6 +62,9 @@ void Set(v1::Occupant& occupant, Counted what, Span span) {
     case Counted::kStanzas:
       occupant.set_stanzas_since_ms(span.since_ms);
       return occupant.set_stanzas(span.count);
+    case Counted::kReturns:
+      occupant.set_returns_since_ms(span.since_ms);
+      return occupant.set_returns(span.count);
   }
 }
 
@@ -74,6 +82,9 @@ void Set(v1::RecentChanges& kept, Counted what, Span span) {
     case Counted::kStanzas:
       kept.set_stanzas_since_ms(span.since_ms);
       return kept.set_stanzas(span.count);
+    case Counted::kReturns:
+      kept.set_returns_since_ms(span.since_ms);
+      return kept.set_returns(span.count);
   }
 }
 

@@ -22,6 +22,8 @@ enum class Counted : std::uint8_t {
   kRefusals,
   /// Stanzas that others hear of.
   kStanzas,
+  /// Errors and answers to occupants. Others bring them about, and must not use up what an occupant may say.
+  kReturns,
 };
 
 /// How often an account (bare JID) has done something in the period that runs: with all of its nicks

@@ -40,17 +40,20 @@ bool IsIdOfRoomOrSender(const Turn& turn, std::string_view by) {
 }
 
 /// Without `from` it would pass for the room's, who delivers it. One in the sender's own name tells when
-/// something was said elsewhere (XEP-0045 section 7.9).
-bool IsDelayByRoom(const Turn& turn, std::string_view from) {
+/// something was said elsewhere; in others' names an owner brings a conversation along (XEP-0045
+/// section 7.9).
+bool IsDelayOfAnother(const Turn& turn, std::string_view from) {
   if (from.empty()) return true;
   const auto address = xmpp::Jid::Parse(from);
-  return address.ok() && (address->bare() == turn.room.jid() || address->str() == turn.room.service());
+  if (!address.ok() || address->bare() == turn.room.jid() || address->str() == turn.room.service())
+    return true;
+  return address->bare() != turn.sender() && turn.AffiliationOf(turn.sender()) != v1::AFFILIATION_OWNER;
 }
 
 bool OnlyTheRoomSays(const Turn& turn, const xmpp::Element& child) {
   if (child.Is("stanza-id", ns::kStanzaId)) return IsIdOfRoomOrSender(turn, child.Attr("by"));
   if (child.Is("delay", ns::kDelay) || child.Is("x", ns::kLegacyDelay))
-    return IsDelayByRoom(turn, child.Attr("from"));
+    return IsDelayOfAnother(turn, child.Attr("from"));
   if (child.Is("retracted", ns::kRetract)) return true;
   if (child.ns() == ns::kAddresses)
     return std::any_of(child.children().begin(), child.children().end(),

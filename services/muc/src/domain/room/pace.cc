@@ -45,6 +45,28 @@ bool RefuseIfTooFast(Turn& turn) {
   return true;
 }
 
+bool RefuseIfTooManyChanges(Turn& turn, std::size_t stanzas) {
+  const std::int64_t most = turn.settings.max_stanzas;
+  if (most <= 0) return false;
+  const Count count(turn, turn.sender(), Counted::kStanzas);
+  const auto more = static_cast<std::int64_t>(stanzas);
+  if (count.Fits(more, most)) {
+    count.Add(turn, more);
+    return false;
+  }
+  turn.Refuse(xmpp::ErrorCondition::kPolicyViolation, "Too much at a time", xmpp::ErrorType::kWait);
+  return true;
+}
+
+bool CountReturn(Turn& turn) {
+  const std::int64_t most = turn.settings.max_stanzas;
+  if (most <= 0 || !turn.is_from_client) return true;
+  const Count count(turn, turn.sender(), Counted::kReturns);
+  if (!count.Fits(1, most)) return false;
+  count.Add(turn);
+  return true;
+}
+
 bool CountRequests(Turn& turn, std::int64_t requests) {
   const Count count(turn, turn.sender(), Counted::kRequests);
   if (!count.Fits(requests, turn.settings.max_requests)) return false;

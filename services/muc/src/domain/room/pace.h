@@ -15,6 +15,14 @@ bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant);
 /// Counts a stanza of the sender's that others hear of, who is in. More than `settings.max_stanzas` in
 /// `settings.changes_period` are refused with policy-violation of type wait, and true. Nobody is exempt.
 bool RefuseIfTooFast(Turn& turn);
+/// The same for `stanzas` at once, of somebody who need not be in: who changes roles, affiliations or what a
+/// room is, of which all occupants are told.
+bool RefuseIfTooManyChanges(Turn& turn, std::size_t stanzas = 1);
+
+/// Counts an error or an answer that the sender's client returns to another occupant. False: there were
+/// `settings.max_stanzas` of them in `settings.changes_period`. What an account's server returns is not
+/// counted.
+bool CountReturn(Turn& turn);
 
 /// Counts requests of the sender's account that reach others. False: they would be more than
 /// `settings.max_requests` in `settings.changes_period`, and none is counted.

@@ -33,8 +33,9 @@ RoomListing ListingOf(const RoomChanges& changes) {
   listing.shown.name = config.name();
   listing.shown.description = config.description();
   listing.shown.lang = config.lang();
-  listing.shown.occupants = changes.occupant_count;
   listing.shown.is_open = !config.is_members_only() && config.password().empty();
+  // Of a room that not everybody may enter nobody learns here what its disco#info does not tell strangers.
+  listing.shown.occupants = listing.shown.is_open ? changes.occupant_count : 0;
   listing.shown.is_anonymous = config.whois() != v1::AUDIENCE_ANYONE;
   listing.search_name = Fold(config.name());
   listing.search_description = Fold(config.description());

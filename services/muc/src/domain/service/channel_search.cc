@@ -156,7 +156,7 @@ xmpp::Element ItemOf(const ListedRoom& room) {
   if (!room.name.empty()) item.Add("name").SetText(room.name);
   if (!room.description.empty()) item.Add("description").SetText(room.description);
   if (!room.lang.empty()) item.Add("language").SetText(room.lang);
-  item.Add("nusers").SetText(std::to_string(room.occupants));
+  if (room.is_open) item.Add("nusers").SetText(std::to_string(room.occupants));
   item.Add("service-type").SetText(kServiceType);
   item.Add("is-open").SetText(room.is_open ? "true" : "false");
   item.Add("anonymity-mode").SetText(room.is_anonymous ? "muc_semianonymous" : kOpenAddresses);

@@ -67,6 +67,8 @@ xmpp::Stanza ServiceDesk::AnswerInfo(const xmpp::Stanza& request, const xmpp::El
   if (!query.Attr("node").empty()) return xmpp::MakeError(request, ErrorCondition::kItemNotFound);
   xmpp::Element info("query", xmpp::ns::kDiscoInfo);
   xmpp::AddIdentity(info, "conference", "text", kName);
+  // XEP-0433 section 4.
+  xmpp::AddIdentity(info, "directory", "chatroom", kName);
   for (const std::string_view feature : kFeatures) xmpp::AddFeature(info, feature);
   return xmpp::MakeResult(request, info);
 }

@@ -46,8 +46,10 @@ void OnGroupchat(Turn& turn) {
   if (!HasVoice(turn.room, *occupant)) return turn.Refuse(ErrorCondition::kForbidden);
   if (RefuseIfTooLarge(turn) || RefuseIfTooFast(turn)) return;
   if (IsSubjectChange(turn.stanza)) return OnSubjectChange(turn, *occupant);
-  const std::optional<std::uint64_t> retracted = RetractedBy(turn.stanza);
-  if (retracted && !MayRetract(turn, *retracted)) return turn.Refuse(ErrorCondition::kForbidden);
+  const std::vector<std::uint64_t> retracted = RetractedBy(turn.stanza);
+  for (const std::uint64_t archive_id : retracted)
+    if (!MayRetract(turn, archive_id)) return turn.Refuse(ErrorCondition::kForbidden);
+  if (retracted.size() > 1) return turn.Refuse(ErrorCondition::kBadRequest);
   if (RefuseIfTooSoon(turn, *occupant)) return;
 
   CountMessage(turn);
@@ -55,7 +57,7 @@ void OnGroupchat(Turn& turn) {
   RemoveSubjectOf(turn, *occupant, message);
   v1::PastMessage said = SayToAll(turn, std::move(message), turn.sender());
   ForwardMentions(turn, said);
-  if (retracted) OnRetracted(turn, *retracted, said);
+  if (!retracted.empty()) OnRetracted(turn, retracted.front(), said);
   if (BelongsInHistory(said.stanza())) KeepInHistory(turn, std::move(said));
 }
 
