@@ -110,7 +110,8 @@ void Config::Bind(config::Schema& schema) {
   schema.BindChoice("sasl.certificate-identity", &sasl_certificate_identity, {"xmpp-address", "common-name"},
                     "where a client certificate names its user");
 
-  schema.Bind("registration.enabled", &registration, "accounts may be made in band (XEP-0077)");
+  schema.Bind("registration.enabled", &registration,
+              "accounts may be made in band (XEP-0077), without TLS only where PLAIN is allowed, too");
   schema.Bind("registration.per-minute", &registrations_per_minute, "attempts from one address; 0: no limit",
               0, 1'000'000);
 
@@ -233,6 +234,9 @@ void Config::Validate(config::Problems& problems) const {
       websocket_tls_address.empty()) {
     problems.Add("listeners.xmpp.address", "or the address of another listener is needed: all are off");
   }
+  // A name without a domain would be everybody's of that name.
+  if (sasl_certificate_identity == "common-name" && domains.size() > 1)
+    problems.Add("sasl.certificate-identity", "`common-name` is for one domain only");
   redis.Validate(problems);
   rpc.tls.Validate(problems);
 }

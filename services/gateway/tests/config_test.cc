@@ -53,6 +53,11 @@ TEST(Config, SaysWhatIsWrong) {
     return Wrong(config);
   };
   EXPECT_NE(message([](Config& c) { c.domains.clear(); }).find("domains"), std::string::npos);
+  EXPECT_NE(message([](Config& c) {
+              c.domains = {"a.example", "b.example"};
+              c.sasl_certificate_identity = "common-name";
+            }).find("sasl.certificate-identity"),
+            std::string::npos);
   EXPECT_NE(message([](Config& c) { c.domains = {"a b"}; }).find("domains"), std::string::npos);
   for (const char* origin :
        {"chat.example.org", "https://chat.example.org/", "wss://chat.example.org", "null"})

@@ -759,6 +759,17 @@ TEST_F(StreamNegotiation, Xep0077_3_1_TheAnswerIsFromWhomTheRequestWasTo) {
   }
 }
 
+// A password that PLAIN would not send in clear is not sent so here either.
+TEST_F(StreamNegotiation, Xep0077_WithoutTlsWherePlainIsNotAllowed_ThereIsNone) {
+  settings_.sasl.plain_without_tls = false;
+  Connect();
+  EXPECT_EQ(Feed(kHeaderText).find("iq-register"), std::string::npos);
+  EXPECT_HAS(Feed("<iq type='get' id='r1'><query xmlns='jabber:iq:register'/></iq>"), "<service-unavailable");
+  EXPECT_HAS(Feed("<iq type='set' id='r2'><query xmlns='jabber:iq:register'><username>romeo</username>"
+                  "<password>secret</password></query></iq>"),
+             "<not-allowed");
+}
+
 TEST_F(StreamNegotiation, Xep0077_3_1_Refusals) {
   Connect();
   Feed(kHeaderText);

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
+#include "domain/features/hooks.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -52,6 +53,15 @@ class IqTest : public Cluster {
   std::string alice_, bob_;
   Client* asker_ = nullptr;
 };
+
+TEST(IqReplyTest, NothingOfWhatFailedInsideIsTold) {
+  for (const absl::Status& status :
+       {absl::UnavailableError("ipv4:10.0.0.1:9000: refused"), absl::InternalError("42501 denied"),
+        absl::AlreadyExistsError("23505 duplicate key"), absl::UnknownError("what()")})
+    EXPECT_EQ(IqReply::FromStatus(status).text, "") << status;
+  EXPECT_EQ(IqReply::FromStatus(absl::ResourceExhaustedError("the roster is full")).text,
+            "the roster is full");
+}
 
 TEST_F(IqTest, EveryRequestHasExactlyOneAnswer) {
   EXPECT_EQ(ErrorOf(Iq("get", {}, "1", "ping", kPing)), "result");

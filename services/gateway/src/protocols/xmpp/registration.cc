@@ -21,6 +21,11 @@ Registration::~Registration() {
   if (request_ != 0) services_.cluster.Cancel(request_);
 }
 
+bool Registration::is_open() const {
+  const XmppSettings& settings = services_.settings;
+  return settings.registration && (transport_.is_tls() || settings.sasl.plain_without_tls);
+}
+
 bool Registration::Handle(const xmpp::Stanza& stanza) {
   if (stanza.kind() != common::v1::STANZA_KIND_IQ || stanza.payload_namespace() != ns::kRegister ||
       stanza.payload_name() != "query") {
@@ -28,7 +33,7 @@ bool Registration::Handle(const xmpp::Stanza& stanza) {
   }
   const bool get = stanza.type() == "get";
   if (!get && stanza.type() != "set") return false;
-  if (!services_.settings.registration) {
+  if (!is_open()) {
     Refuse(stanza, get ? ErrorCondition::kServiceUnavailable : ErrorCondition::kNotAllowed);
   } else if (get) {
     SendForm(stanza);

@@ -21,6 +21,9 @@ class Registration {
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
 
+  /// Whether accounts may be made here: not where the password would go in clear, unless the operator allows
+  /// that.
+  bool is_open() const;
   /// A stanza before authentication. False: it has nothing to do with registration.
   bool Handle(const xmpp::Stanza& stanza);
   /// The client has been given the form: now a person types.

@@ -138,7 +138,7 @@ void StreamNegotiation::OfferMechanisms() {
   features.starttls_required = tls_ == TlsMode::kRequired && !transport_.is_tls();
   features.mechanisms = sasl_->mechanisms();
   features.channel_bindings = sasl_->channel_bindings();
-  features.registration = settings.registration;
+  features.registration = registration_->is_open();
   features.limits = {settings.limits_before_auth.max_stanza_bytes, settings.negotiation_timeout.count()};
   std::string& xml = StreamScratch();
   AppendFeatures(xml, transport_.framing(), features);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "domain/text_for_clients.h"
 #include "rookery/base/check.h"
 #include "rookery/base/status.h"
 
@@ -33,7 +34,7 @@ IqReply IqReply::Error(xmpp::ErrorCondition condition, std::string text) {
 
 IqReply IqReply::FromStatus(const absl::Status& status) {
   if (status.ok()) return Result();
-  IqReply reply = Error(xmpp::ConditionOf(status), std::string(Message(status)));
+  IqReply reply = Error(xmpp::ConditionOf(status), TextForClients(status));
   if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsAborted(status))
     reply.error_type = xmpp::ErrorType::kWait;
   return reply;

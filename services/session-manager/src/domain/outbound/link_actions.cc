@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "domain/state/user.h"
+#include "domain/text_for_clients.h"
 #include "rookery/base/status.h"
 
 namespace rookery::session_manager {
@@ -41,7 +42,7 @@ void SetFailure(session::v1::Failure& failure, xmpp::ErrorCondition condition, s
 }
 
 void SetFailure(session::v1::Failure& failure, const absl::Status& status) {
-  SetFailure(failure, xmpp::ConditionOf(status), Message(status));
+  SetFailure(failure, xmpp::ConditionOf(status), TextForClients(status));
   failure.set_temporary(IsTemporary(status));
 }
 

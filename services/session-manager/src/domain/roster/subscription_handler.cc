@@ -19,6 +19,7 @@
 #include "domain/settings.h"
 #include "domain/state/session_table.h"
 #include "domain/state/shards.h"
+#include "domain/text_for_clients.h"
 #include "domain/users/users.h"
 #include "ports/account_store.h"
 #include "ports/roster.h"
@@ -288,7 +289,7 @@ Task<void> SubscriptionHandler::OutboundTask(std::shared_ptr<Shard> shard, std::
     FinishOutbound(*shard, bare, cause, std::move(presence), *answer.response);
   } else if (User* const user = shard->FindUser(bare)) {
     const absl::Status& refusal = answer.response.status();
-    answers_.Refuse({*user, session}, cause, presence, xmpp::ConditionOf(refusal), Message(refusal));
+    answers_.Refuse({*user, session}, cause, presence, xmpp::ConditionOf(refusal), TextForClients(refusal));
   }
 }
 
