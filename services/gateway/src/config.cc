@@ -108,7 +108,7 @@ void Config::Bind(config::Schema& schema) {
   schema.Bind("sasl.max-failures-where-known", &max_failures_where_known,
               "the same of one account from a network that it is known from; 0: no limit", 0, 1'000'000);
   schema.BindChoice("sasl.certificate-identity", &sasl_certificate_identity, {"xmpp-address", "common-name"},
-                    "where a client certificate names its user");
+                    "where a client certificate names its user; common-name is for one domain only");
 
   schema.Bind("registration.enabled", &registration,
               "accounts may be made in band (XEP-0077), without TLS only where PLAIN is allowed, too");

@@ -770,6 +770,14 @@ TEST_F(StreamNegotiation, Xep0077_WithoutTlsWherePlainIsNotAllowed_ThereIsNone) 
              "<not-allowed");
 }
 
+TEST_F(StreamNegotiation, Xep0077_WithTls_ThereIsRegistration) {
+  settings_.sasl.plain_without_tls = false;
+  socket_.tls = true;
+  Connect();
+  EXPECT_HAS(Feed(kHeaderText), "iq-register");
+  EXPECT_HAS(Feed("<iq type='get' id='r1'><query xmlns='jabber:iq:register'/></iq>"), "<username/>");
+}
+
 TEST_F(StreamNegotiation, Xep0077_3_1_Refusals) {
   Connect();
   Feed(kHeaderText);

@@ -79,10 +79,11 @@ void Config::Bind(config::Schema& schema) {
               "wrong passwords of one account for a room in `rooms.changes-period`; beyond it, and beyond "
               "ten times as many of all, passwords are not looked at",
               1, 100'000);
-  schema.Bind("rooms.max-stanzas", &settings.max_stanzas,
-              "stanzas of one account to a room that others hear of (messages, presence, requests to "
-              "occupants, changes of roles and affiliations) in `rooms.changes-period`; 0: any number",
-              0, 10'000'000);
+  schema.Bind(
+      "rooms.max-stanzas", &settings.max_stanzas,
+      "stanzas of one account to a room that others hear of (messages, presence, requests to "
+      "occupants, changes of roles, affiliations and the room) in `rooms.changes-period`; 0: any number",
+      0, 10'000'000);
   schema.Bind("rooms.changes-period", &settings.changes_period, "see `rooms.max-changes`");
   schema.Bind("rooms.quiet-above", &settings.quiet_above,
               "a room with more occupants shows those who come then only if they are moderators, unless its "

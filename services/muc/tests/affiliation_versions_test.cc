@@ -174,6 +174,20 @@ TEST_F(AffiliationVersions, AreToldToThoseWhoGetNoPresence) {
               ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("polonius@example.net"), HasSubstr(mark))));
   EXPECT_THAT(To(said, kModerator), ElementsAre(AllOf(HasSubstr("<presence"), HasSubstr(mark))));
   EXPECT_THAT(To(said, kNobody), ElementsAre(AllOf(HasSubstr("<presence"), HasSubstr(mark))));
+  const Said banned = AdminSet(kOwner, "<item affiliation='outcast' jid='polonius@example.net'/>");
+  EXPECT_THAT(To(banned, "lady@example.org/castle"),
+              ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("affiliation=\"none\""),
+                                HasSubstr("since=\"1002\" until=\"1003\"/>"))));
+}
+
+// With one message, whatever nicks the account has.
+TEST_F(AffiliationVersions, AreToldOnceOfAnAccountWithTwoNicks) {
+  config().set_presence_broadcast(1u << v1::ROLE_MODERATOR);
+  Put("Prince", "polonius@example.net/garden");
+  for (const char* nick : {"Polo", "Prince"}) room().ChangeKnown(nick)->set_is_shown(false);
+  const Said said = AdminSet(kOwner, "<item affiliation='member' jid='polonius@example.net'/>");
+  EXPECT_THAT(To(said, kMember),
+              ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("role=\"participant\""))));
 }
 
 // An operator's administrator is an owner already.
@@ -181,7 +195,7 @@ TEST_F(AffiliationVersions, AreToldOfThoseWhoRemainWhatTheyAre) {
   settings().administrators = {"polonius@example.net"};
   const Said said = AdminSet(kOwner, "<item affiliation='member' jid='polonius@example.net'/>");
   EXPECT_THAT(To(said, kMember), ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("until=\"1002\"/>"))));
-  EXPECT_THAT(To(said, kNobody), IsEmpty());
+  EXPECT_THAT(To(said, kNobody), ElementsAre(AllOf(HasSubstr("<message"), HasSubstr("until=\"1002\"/>"))));
 }
 
 TEST_F(AffiliationVersions, TheRoomForgetsWhoHadOneLongAgo) {

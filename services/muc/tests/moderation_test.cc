@@ -117,6 +117,15 @@ TEST_F(ModerationTest, NobodyHidesOneRetractionBehindAnother) {
               SizeIs(3));
 }
 
+TEST_F(ModerationTest, ASubjectHidesNoRetraction) {
+  const std::string hags = Say(kHag);
+  const std::string own = Say(kCrone, "mine");
+  EXPECT_THAT(Groupchat(kCrone, "<subject>Fire</subject>" + RetractOf(hags)),
+              IsError(kCrone, "auth", "forbidden"));
+  EXPECT_THAT(Groupchat(kCrone, "<subject>Fire</subject>" + RetractOf(own)),
+              IsError(kCrone, "modify", "bad-request"));
+}
+
 TEST_F(ModerationTest, WhoAdministersTheRoomModeratesFromEachDevice) {
   const std::string id = Say(kHag);
   const std::string phone = "crone1@example.org/phone";

@@ -103,6 +103,10 @@ TEST_F(OccupantIqsTest, AnAnswerIsNotGivenAnyNumberOfTimes) {
   const std::string answer = Iq("result", kCrone, "thirdwitch", RelayedId(), {});
   for (int i = 0; i < 3; ++i) EXPECT_THAT(driver_.ApplyOfClient(answer), SizeIs(1));
   EXPECT_THAT(driver_.ApplyOfClient(answer), IsEmpty());
+  // Who has asked less is answered.
+  Put("secondwitch", "wiccarocks@example.org/laptop");
+  Ask("wiccarocks@example.org/laptop", "firstwitch", kVersion);
+  EXPECT_THAT(driver_.ApplyOfClient(Iq("result", kCrone, "secondwitch", RelayedId(), {})), SizeIs(1));
 }
 
 TEST_F(OccupantIqsTest, AnAnswerFindsWhoHasAskedUnderAnotherNick) {

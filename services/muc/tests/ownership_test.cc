@@ -341,6 +341,17 @@ TEST_F(Ownership, WhatTellsEverybodyOfEverybodyCountsAsARequest) {
 }
 // ---- consequences: sections 10.2 and 10.2.1
 
+TEST_F(Ownership, EachAffiliationOfTheFormIsCounted) {
+  settings().max_stanzas = 3;
+  const auto set_admins = [&](std::string_view jids) {
+    return Submit("<field var='muc#roomconfig_roomadmins'>" + std::string(jids) + "</field>");
+  };
+  EXPECT_EQ(RefusalIn(set_admins("<value>a@example.org</value><value>b@example.org</value>"
+                                 "<value>wiccarocks@example.org</value><value>c@example.org</value>")),
+            "wait policy-violation");
+  EXPECT_TRUE(IsResult(set_admins("<value>wiccarocks@example.org</value>").front()));
+}
+
 TEST_F(Ownership, EverybodyIsToldWhatHasChanged) {
   EXPECT_EQ(CodesIn(SubmitOne("muc#roomconfig_enablelogging", "1")), "170 ");
   EXPECT_EQ(CodesIn(SubmitOne("muc#roomconfig_enablelogging", "1")), "");

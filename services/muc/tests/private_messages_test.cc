@@ -176,10 +176,18 @@ TEST_F(ReturnedMessagesTest, OfOneOfSeveralDevicesAreToldToNobody) {
       HasSubstr("type=\"error\""));
 }
 
-// What is said to all has its id seen by all.
+// All occupants know the ids of what was said to all.
 TEST_F(ReturnedMessagesTest, OfAClientAreNoneOfWhatWasSaidToAll) {
   Groupchat(kWicca, "<body>hi</body>", "hgn27af1");
   EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable")), IsEmpty());
+}
+
+// An id is only recommended (RFC 6120 section 8.1.3).
+TEST_F(ReturnedMessagesTest, OfAServerNeedNoId) {
+  std::string error = ErrorOf("not-acceptable", kMark);
+  error.erase(error.find(" id='hgn27af1'"), std::string(" id='hgn27af1'").size());
+  EXPECT_THAT(driver_.Apply(error), SizeIs(1));
+  EXPECT_THAT(driver_.ApplyOfClient(error), IsEmpty());
 }
 
 TEST_F(ReturnedMessagesTest, AreCounted_AndKeepNobodyFromTalking) {

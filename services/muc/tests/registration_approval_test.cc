@@ -175,7 +175,6 @@ TEST_F(RegistrationApproval, WhoIsInsideIsNotToldToStrangers) {
   EXPECT_EQ(AffiliationOf("hecate@example.org"), v1::AFFILIATION_NONE);
 }
 
-// An admin frees the nick of somebody without affiliation like anybody else's.
 // Sections 9.1 and 9.2: outcasts have no nick, whoever it is that is banned.
 TEST_F(RegistrationApproval, ABanOfADomainTakesTheNicksOfItsAccounts) {
   Register(kNobody, "Polonius");
@@ -185,6 +184,7 @@ TEST_F(RegistrationApproval, ABanOfADomainTakesTheNicksOfItsAccounts) {
   EXPECT_EQ(driver_.room().FindAffiliated("polonius@example.net"), nullptr);
 }
 
+// An admin frees the nick of somebody without affiliation like anybody else's.
 TEST_F(RegistrationApproval, AnAdminTakesANickBack) {
   Register(kStranger, "Hecate");
   AdminSet(kAdmin, "<item affiliation='none' jid='hecate@example.org'/>");

@@ -129,6 +129,13 @@ TEST_F(VoiceRequestsTest, ThatAreGrantedGiveVoice) {
   EXPECT_THAT(Groupchat(kHag, "<body>hi</body>"), SizeIs(3));
 }
 
+TEST_F(VoiceRequestsTest, AreGrantedFromAnotherDeviceOfWhoAdministersTheRoom) {
+  Answer("wiccarocks@example.org/phone", "true");
+  EXPECT_EQ(room().FindNick("thirdwitch")->role(), v1::ROLE_VISITOR);
+  Answer("crone1@example.org/phone", "true");
+  EXPECT_EQ(room().FindNick("thirdwitch")->role(), v1::ROLE_PARTICIPANT);
+}
+
 TEST_F(VoiceRequestsTest, AreGrantedToWhoHasANewNick) {
   room().Rename("thirdwitch", "oldhag");
   Answer(kCrone, "1");

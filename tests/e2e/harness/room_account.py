@@ -2,9 +2,8 @@
 for messages between users.
 
 An occupant's stay lasts from its own presence in a room to the end of its session; a session that is resumed goes on.
-All that is said in one stay follows each other as it does in every other: so each message has, wherever it is heard, the
-same one before it and the same one behind it, and one that somebody misses shows as two successors of another. The id of a
-message is `run.sender.room.number`."""
+Messages come in the same order in every stay: wherever one is heard, the same one comes before it and the same one behind
+it, and one that somebody misses shows as two successors of another. The id of a message is `run.sender.room.number`."""
 
 import asyncio
 import collections
@@ -197,13 +196,16 @@ class RoomAccount:
             return self._who_is_missing() + self.faults()
         # Who hears these has heard all that came before.
         last = {room: {self._say(talker, room) for talker in self.members.values()} for room in self.rooms}
+        def missing() -> list[str]:
+            return [f"room: n{index} did not hear {sorted(last[room] - set(self.stays[(index, room)][-1].heard))} at the end"
+                    for index in self.members for room in self.rooms if last[room] - set(self.stays[(index, room)][-1].heard)]
+
         try:
-            await until(lambda: all(last[room] <= set(self.stays[(index, room)][-1].heard) for index in self.members for room in self.rooms),
-                        "all have heard the last words", seconds)
+            await until(lambda: not missing(), "all have heard the last words", seconds)
         except AssertionError:
             pass  # What is missing is said below.
         self._is_over = True
-        return self.faults()
+        return missing() + self.faults()
 
     def _who_is_missing(self) -> list[str]:
         everybody = {_nick(talker) for talker in self.members.values()}

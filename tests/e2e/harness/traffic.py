@@ -344,11 +344,10 @@ class Traffic:
             await until(lambda: not self._unacknowledged(), "every stanza is acknowledged", 20)
         except AssertionError:
             pass
-        account = await self._account()
-        faults = self._faults()
-        if self.rooms is not None:
-            faults += await self.rooms.finish(seconds)
-            account += f"; {self.rooms.account()}"
+        in_rooms = await self.rooms.finish(seconds) if self.rooms is not None else []
+        account = await self._account() + (f"; {self.rooms.account()}" if self.rooms is not None else "")
+        # What was reported since nobody talks any more is among them.
+        faults = self._faults() + in_rooms
         kinds = collections.Counter(re.sub(r"\d+", "N", fault).split(": [")[0] for fault in faults)
         if faults and self._report:
             self._report.write_text("".join(f"{fault}\n" for fault in faults))

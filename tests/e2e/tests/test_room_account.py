@@ -1,4 +1,4 @@
-"""What is heard in rooms by people who come and go is looked at as it should be: each fault is found."""
+"""What is heard in rooms by people who come and go is looked at as it should be."""
 
 import types
 import unittest
@@ -70,6 +70,19 @@ class RoomAccountTest(unittest.TestCase):
         self.assertTrue(self.account.is_ours(f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat' id='{self.ids[0]}'/>"))
         self.assertEqual(self.account.ambiguous, {self.ids[0]})
         self.assertFalse(self.account.is_ours("<message xmlns='jabber:client' to='u1@localhost' id='x'/>"))
+
+
+class FinishTest(unittest.IsolatedAsyncioTestCase):
+    async def test_who_misses_the_end_is_named(self):
+        members = [types.SimpleNamespace(index=n, client=types.SimpleNamespace(bare=f"u{n}@localhost", message=lambda *_: None)) for n in range(2)]
+        account = RoomAccount([ROOM], members, "abc", self.fail)
+        for n in range(2):
+            account.stays[(n, ROOM)].append(Stay())
+            account.present[(n, ROOM)] = {"n0", "n1"}
+        account.stays[(0, ROOM)][0].heard = ["abc.0.0.1"]
+        account.stays[(1, ROOM)][0].heard = ["abc.0.0.1", "abc.1.0.2"]
+        faults = "; ".join(await account.finish(0.1))
+        self.assertIn("n0 did not hear ['abc.1.0.2'] at the end", faults)
 
 
 if __name__ == "__main__":

@@ -304,7 +304,7 @@ void OnAdminSet(Turn& turn) {
     return turn.Refuse(ErrorCondition::kNotAcceptable, "Too many items in one request to such a large room.");
   AdminRequest request(turn);
   if (const auto refusal = request.Read(items)) return turn.Refuse(*refusal);
-  if (RefuseIfTooManyChanges(turn, items.size())) return;
+  if (RefuseIfTooManyStanzas(turn, items.size())) return;
   request.Make();
 }
 

@@ -26,6 +26,8 @@ struct AffiliationChange {
   Courtesy courtesy;
   /// The room knew nothing of it.
   bool is_stranger = false;
+  /// Of somebody who is in and stays.
+  v1::Role role = v1::ROLE_NONE;
 };
 
 /// Occupants whose account it is, or of whose domain.
@@ -46,12 +48,12 @@ void AppendReason(std::string& out, const std::string& reason) {
   out.append("</reason>");
 }
 
-/// <item/> of one who is not in the room, with these words.
+/// <item/> in a message, with these words.
 std::string ItemOf(const AffiliationChange& change, const std::string& reason) {
   std::string item = "<item affiliation=\"";
   item.append(Name(change.after)).append("\" jid=\"");
   xmpp::AppendEscaped(item, change.jid);
-  item.append("\" role=\"none\">");
+  item.append("\" role=\"").append(Name(change.role)).append("\">");
   if (!change.deed.actor_nick.empty()) {
     item.append("<actor nick=\"");
     xmpp::AppendEscaped(item, change.deed.actor_nick);
@@ -95,18 +97,22 @@ void TellConcerned(Turn& turn, const AffiliationChange& change) {
   turn.outcome.Send(std::move(message));
 }
 
+/// Who has heard of a change by presence: nobody, or moderators and the one whom it concerns.
+enum class Told { kNobody, kModerators };
+
 /// Tells those who see addresses of somebody whose presence tells them nothing, since it is not there or they
 /// do not get it (sections 10.3, 10.6, 10.7; XEP-0463). For those who may not read the list of bans (section
 /// 9.2) an outcast is somebody without an affiliation, and they hear that something has changed in any case.
-void TellInMessage(Turn& turn, const AffiliationChange& change, bool do_moderators_hear) {
+void TellInMessage(Turn& turn, const AffiliationChange& change, Told told) {
   const Room& room = turn.room;
   const bool is_of_ban = change.before == v1::AFFILIATION_OUTCAST || change.after == v1::AFFILIATION_OUTCAST;
   Recipients admins;
   Recipients others;
   for (const auto& [nick, occupant] : room.occupants()) {
     const std::string_view account = Room::AccountOf(occupant);
-    if (!SeesAddresses(room, occupant) || account == change.jid) continue;
-    if (!do_moderators_hear && occupant.role() == v1::ROLE_MODERATOR) continue;
+    if (!SeesAddresses(room, occupant)) continue;
+    if (told == Told::kModerators && (account == change.jid || occupant.role() == v1::ROLE_MODERATOR))
+      continue;
     const bool is_admin = !is_of_ban || turn.AffiliationOf(account) >= v1::AFFILIATION_ADMIN;
     Recipients& recipients = is_admin ? admins : others;
     for (const v1::OccupantSession& session : occupant.sessions()) recipients.push_back(session.jid());
@@ -156,7 +162,6 @@ bool TellOfPresent(Turn& turn, const std::string& nick, const AffiliationChange&
   const bool saw_addresses = SeesAddresses(room, occupant);
   occupant.set_role(RoleAfter(room.config(), occupant.role(), change));
   BroadcastAvailable(turn, occupant, {}, change.deed);
-  if (!occupant.is_shown()) TellInMessage(turn, change, false);
   return !saw_addresses && SeesAddresses(room, occupant);
 }
 
@@ -210,7 +215,8 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   if (before == affiliation) {
     if (affiliation == v1::AFFILIATION_NONE) GiveNickUp(room, jid);
     // Section 9.2: the list of bans has the newest reason.
-    const bool has_new_reason = affiliation == v1::AFFILIATION_OUTCAST && known->reason() != reason;
+    const bool has_new_reason =
+        affiliation == v1::AFFILIATION_OUTCAST && !reason.empty() && known->reason() != reason;
     if (has_new_reason) room.ChangeAffiliated(jid).set_reason(reason);
     return;
   }
@@ -240,6 +246,8 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   const bool is_domain = xmpp::DomainOf(jid) == jid;
   if (is_domain && is_outcast) TakeNicksOfDomain(room, jid);
   bool is_told = false;
+  // Others have had presence.
+  bool is_shown = false;
   bool learns_addresses = false;
   for (const Present& one : present) {
     // With the last one who goes, a temporary room does.
@@ -247,16 +255,18 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
     const v1::Affiliation after = turn.AffiliationOf(one.account);
     if (after == one.before) continue;
     is_told = true;
-    if (is_domain && is_outcast) {
-      RemoveBanned(turn, jid, deed);
-      break;
-    }
+    is_shown = is_shown || room.FindNick(one.nick)->is_shown();
+    if (is_domain && is_outcast) continue;
     learns_addresses |= TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
   }
+  if (is_told && is_domain && is_outcast) RemoveBanned(turn, jid, deed);
   if (learns_addresses) ShowAddressesTo(turn, jid);
-  if (is_told || !room.exists()) return;
-  const AffiliationChange change{jid, before, affiliation, deed, courtesy, is_stranger};
-  TellInMessage(turn, change, true);
+  if (!room.exists() || is_shown) return;
+  AffiliationChange change{jid, before, affiliation, deed, courtesy, is_stranger};
+  if (const auto occupants = room.FindAccount(jid); !occupants.empty())
+    change.role = occupants.front()->role();
+  TellInMessage(turn, change, is_told ? Told::kModerators : Told::kNobody);
+  if (is_told) return;
   // Somebody who is in and remains what the operator has made them hears nothing.
   if (is_domain || present.empty()) TellConcerned(turn, change);
 }

@@ -21,7 +21,8 @@ enum class Courtesy {
 /// Sets an affiliation, for whoever it may be: presence of who is in, its role, who is taken out (bans, 301;
 /// members-only, 321), messages about who is not in (101), the list's version (XEP-0463). The caller has
 /// checked that it is allowed. With a ban, and the loss of every affiliation, the reserved nick goes.
-/// Nothing if that is the affiliation, but that who has none loses the nick. The room may be gone after it.
+/// Nothing if that is the affiliation, but that who has none loses the nick, and a ban takes a new reason.
+/// The room may be gone after it.
 void SetAffiliation(Turn& turn, std::string_view jid, v1::Affiliation affiliation,
                     const std::string& actor_nick, const std::string& reason,
                     Courtesy courtesy = Courtesy::kTell);

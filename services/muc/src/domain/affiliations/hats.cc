@@ -342,7 +342,7 @@ void OnCommand(Turn& turn) {
     return execution.RefusePayload();
   if (form->type == "cancel") return turn.Answer(execution.Reply("canceled"));
   if (form->type != "submit") return execution.RefusePayload();
-  if (RefuseIfTooManyChanges(turn)) return;
+  if (RefuseIfTooManyStanzas(turn)) return;
   command->run(execution, *form);
 }
 

@@ -10,6 +10,7 @@
 #include "domain/affiliations/asked.h"
 #include "domain/occupants/nicks.h"
 #include "domain/occupants/privileges.h"
+#include "domain/room/pace.h"
 #include "domain/room/request.h"
 #include "rookery/xmpp/forms.h"
 #include "rookery/xmpp/jid.h"
@@ -240,6 +241,7 @@ bool OnApproval(Turn& turn, const xmpp::Element& x) {
   const v1::Affiliated* entry = turn.room.FindAffiliated(account);
   const bool is_new = entry == nullptr || !IsRemembered(*entry);
   if (const auto refusal = RefusalOfMore(turn, is_new ? 1 : 0)) return refuse(*refusal);
+  if (RefuseIfTooManyStanzas(turn)) return true;
   if (turn.AffiliationOf(account) < v1::AFFILIATION_MEMBER)
     SetAffiliation(turn, account, v1::AFFILIATION_MEMBER, NickOfSender(turn), {});
   ForgetAsked(turn, Asked::kMembership, account);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "domain/affiliations/affiliations.h"
+#include "domain/room/actor.h"
 #include "domain/room/pace.h"
 #include "rookery/xmpp/jid.h"
 #include "rookery/xmpp/ns.h"
@@ -82,18 +83,10 @@ void OnAnswer(Turn& turn, const v1::Occupant& moderator, const xmpp::Form& form,
   if (!*allow) return;
   const v1::Occupant* asker = FindAsker(turn, jid, ValueOf(form, kNick));
   if (asker == nullptr) return turn.Refuse(ErrorCondition::kItemNotFound);
-  if (asker->role() != v1::ROLE_VISITOR) return;
+  if (asker->role() != v1::ROLE_VISITOR || RefuseIfTooManyStanzas(turn)) return;
   const std::string nick = asker->nick();
   const std::string actor_nick = moderator.nick();
   SetRole(turn, nick, v1::ROLE_PARTICIPANT, actor_nick, {});
-}
-
-/// Whoever administers the room answers from each of their devices, as long as one is in.
-const v1::Occupant* AnswererOf(const Turn& turn) {
-  const v1::Occupant* occupant = turn.occupant();
-  if (occupant != nullptr || turn.AffiliationOf(turn.sender()) < v1::AFFILIATION_ADMIN) return occupant;
-  const auto occupants = turn.room.FindAccount(turn.sender());
-  return occupants.empty() ? nullptr : occupants.front();
 }
 
 }  // namespace
@@ -101,7 +94,7 @@ const v1::Occupant* AnswererOf(const Turn& turn) {
 bool OnVoiceForm(Turn& turn, const xmpp::Form& form) {
   if (form.form_type != ns::kMucRequest) return false;
   const xmpp::FormField* const allow = form.Find(kAllow);
-  const v1::Occupant* occupant = allow == nullptr ? turn.occupant() : AnswererOf(turn);
+  const v1::Occupant* occupant = allow == nullptr ? turn.occupant() : FindActor(turn);
   if (occupant == nullptr) {
     turn.Refuse(ErrorCondition::kNotAcceptable);
   } else if (ValueOf(form, kRole) != "participant") {

@@ -95,7 +95,7 @@ void OnVcardSet(Turn& turn) {
   if (!hashes) return turn.Refuse(ErrorCondition::kNotAcceptable, "A photo is none.");
   const bool is_empty = std::none_of(vcard.children().begin(), vcard.children().end(),
                                      [](const xmpp::Element& child) { return !child.name().empty(); });
-  if (RefuseIfTooManyChanges(turn)) return;
+  if (RefuseIfTooManyStanzas(turn)) return;
   const std::string before = room.state().avatar_hash();
   v1::RoomState& state = room.ChangeState();
   state.set_vcard(is_empty ? std::string() : text);

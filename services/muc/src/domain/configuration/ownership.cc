@@ -144,8 +144,7 @@ void Submit(Turn& turn, const xmpp::Form& form) {
   const v1::RoomConfig& before = turn.room.config();
   const bool reaches_all = change.config.presence_broadcast() != before.presence_broadcast() ||
                            change.config.whois() != before.whois();
-  if (reaches_all && RefuseIfTooMany(turn, 1)) return;
-  if (RefuseIfTooManyChanges(turn)) return;
+  if (RefuseIfTooManyStanzas(turn, 1 + changes.size()) || (reaches_all && RefuseIfTooMany(turn, 1))) return;
   turn.Answer();
   Apply(turn, change, changes);
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "domain/messages/history.h"
+#include "domain/room/actor.h"
 #include "domain/room/occupant_message.h"
 #include "domain/room/pace.h"
 #include "rookery/xmpp/ns.h"
@@ -82,18 +83,6 @@ struct Request {
   std::string id_text;
   std::string reason;
 };
-
-/// Whoever administers the room moderates it from each of their devices, as long as one is in.
-const v1::Occupant* ModeratorOf(const Turn& turn) {
-  const auto is_moderator = [](const v1::Occupant* occupant) {
-    return occupant->role() == v1::ROLE_MODERATOR;
-  };
-  if (const v1::Occupant* occupant = turn.occupant()) return is_moderator(occupant) ? occupant : nullptr;
-  if (turn.AffiliationOf(turn.sender()) < v1::AFFILIATION_ADMIN) return nullptr;
-  const auto occupants = turn.room.FindAccount(turn.sender());
-  const auto it = std::find_if(occupants.begin(), occupants.end(), is_moderator);
-  return it == occupants.end() ? nullptr : *it;
-}
 
 /// None: it has been refused.
 std::optional<Request> ReadRequest(const Turn& turn) {
@@ -196,12 +185,12 @@ void OnRetracted(Turn& turn, std::uint64_t archive_id, const v1::PastMessage& sa
 }
 
 void OnModerate(Turn& turn) {
-  const v1::Occupant* moderator = ModeratorOf(turn);
-  if (moderator == nullptr)
+  const v1::Occupant* moderator = FindActor(turn);
+  if (moderator == nullptr || moderator->role() != v1::ROLE_MODERATOR)
     return turn.Refuse(ErrorCondition::kForbidden, "Only moderators moderate messages",
                        xmpp::ErrorType::kModify);
   const std::optional<Request> request = ReadRequest(turn);
-  if (!request || RefuseIfTooManyChanges(turn)) return;
+  if (!request || RefuseIfTooManyStanzas(turn)) return;
   const std::string id = "moderation-" + std::to_string(turn.offset);
   xmpp::Element retracted = MakeRetracted(turn, id);
   AddModerated(retracted, ns::kModerate, turn.room.AddressOf(moderator->nick()), *moderator);

@@ -32,7 +32,8 @@ Recipients SessionsOf(const v1::Occupant& occupant) {
   return sessions;
 }
 
-/// What somebody's client cannot make use of is no failure of what was said to all.
+/// As far as the room remembers. What somebody's client cannot make use of is no failure of what was said to
+/// all.
 bool WasSaidToAll(const Room& room, std::string_view account, std::string_view id) {
   const auto& history = room.history();
   return std::any_of(history.begin(), history.end(), [&](const v1::PastMessage& past) {
@@ -61,8 +62,11 @@ void ReturnPrivateMessage(Turn& turn, std::string_view nick, ErrorCondition cond
   if (!turn.is_from_client && !xmpp::Has(turn.stanza, common::v1::STANZA_TRAIT_MUC_USER)) return;
   const v1::Occupant* sender = turn.room.FindNick(turn.nick());
   if (sender == nullptr || !MaySendPrivately(turn.room.config(), sender->role())) return;
-  if (turn.stanza.id().empty() || WasSaidToAll(turn.room, Room::AccountOf(*sender), turn.stanza.id())) return;
-  if (!CountReturn(turn)) return;
+  const std::string account(Room::AccountOf(*sender));
+  if (!CountReturn(turn, account)) return;
+  // What a server returns it knows to be a private message.
+  const std::string& id = turn.stanza.id();
+  if (turn.is_from_client && (id.empty() || WasSaidToAll(turn.room, account, id))) return;
   // The condition alone: what else is in it may name addresses, or be a message that is not allowed.
   xmpp::Stanza error = xmpp::MakeMessage("error", turn.room.AddressOf(nick), {});
   error.set_id(turn.stanza.id());

@@ -89,7 +89,7 @@ void OnAnswerToOccupant(Turn& turn) {
   const std::optional<Relayed> asked = ReadRelayedId(turn, kPurpose, turn.sender(), turn.stanza.id());
   if (!asked) return;
   const std::string asker = FindAsker(turn, asked->asker, turn.nick());
-  if (asker.empty() || !CountReturn(turn)) return;
+  if (asker.empty() || !CountReturn(turn, xmpp::BareOf(asker))) return;
   xmpp::Stanza answer = AnswerOf(turn);
   answer.set_id(asked->id);
   answer.set_from(turn.room.AddressOf(asked->note));

@@ -22,7 +22,7 @@ enum class Counted : std::uint8_t {
   kRefusals,
   /// Stanzas that others hear of.
   kStanzas,
-  /// Errors and answers to occupants. Others bring them about, and must not use up what an occupant may say.
+  /// Errors and answers that the account is given by other occupants' clients.
   kReturns,
 };
 

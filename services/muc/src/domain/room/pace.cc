@@ -13,6 +13,12 @@ bool IsExempt(const Turn& turn, const v1::Occupant& occupant) {
   return occupant.role() == v1::ROLE_MODERATOR || turn.AffiliationOf(turn.sender()) >= v1::AFFILIATION_ADMIN;
 }
 
+/// True.
+bool RefuseTooMuch(const Turn& turn) {
+  turn.Refuse(xmpp::ErrorCondition::kPolicyViolation, "Too much at a time", xmpp::ErrorType::kWait);
+  return true;
+}
+
 }  // namespace
 
 bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant) {
@@ -40,28 +46,23 @@ bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant) {
 
 bool RefuseIfTooFast(Turn& turn) {
   const std::int64_t most = turn.settings.max_stanzas;
-  if (most <= 0 || CountStanza(turn, turn.sender(), most)) return false;
-  turn.Refuse(xmpp::ErrorCondition::kPolicyViolation, "Too much at a time", xmpp::ErrorType::kWait);
-  return true;
+  return most > 0 && !CountStanza(turn, turn.sender(), most) && RefuseTooMuch(turn);
 }
 
-bool RefuseIfTooManyChanges(Turn& turn, std::size_t stanzas) {
+bool RefuseIfTooManyStanzas(Turn& turn, std::size_t stanzas) {
   const std::int64_t most = turn.settings.max_stanzas;
   if (most <= 0) return false;
   const Count count(turn, turn.sender(), Counted::kStanzas);
   const auto more = static_cast<std::int64_t>(stanzas);
-  if (count.Fits(more, most)) {
-    count.Add(turn, more);
-    return false;
-  }
-  turn.Refuse(xmpp::ErrorCondition::kPolicyViolation, "Too much at a time", xmpp::ErrorType::kWait);
-  return true;
+  if (!count.Fits(more, most)) return RefuseTooMuch(turn);
+  count.Add(turn, more);
+  return false;
 }
 
-bool CountReturn(Turn& turn) {
+bool CountReturn(Turn& turn, std::string_view recipient) {
   const std::int64_t most = turn.settings.max_stanzas;
   if (most <= 0 || !turn.is_from_client) return true;
-  const Count count(turn, turn.sender(), Counted::kReturns);
+  const Count count(turn, recipient, Counted::kReturns);
   if (!count.Fits(1, most)) return false;
   count.Add(turn);
   return true;

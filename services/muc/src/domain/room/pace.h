@@ -17,12 +17,13 @@ bool RefuseIfTooSoon(Turn& turn, const v1::Occupant& occupant);
 bool RefuseIfTooFast(Turn& turn);
 /// The same for `stanzas` at once, of somebody who need not be in: who changes roles, affiliations or what a
 /// room is, of which all occupants are told.
-bool RefuseIfTooManyChanges(Turn& turn, std::size_t stanzas = 1);
+bool RefuseIfTooManyStanzas(Turn& turn, std::size_t stanzas = 1);
 
-/// Counts an error or an answer that the sender's client returns to another occupant. False: there were
-/// `settings.max_stanzas` of them in `settings.changes_period`. What an account's server returns is not
-/// counted.
-bool CountReturn(Turn& turn);
+/// Counts an error or an answer that the sender's client returns to an occupant of account `recipient`.
+/// False: that account was given `settings.max_stanzas` of them in `settings.changes_period`. It brings about
+/// no more by what it may send itself, and nobody else can use up what it is given by third parties' clients
+/// without having been asked. What an account's server returns is not counted.
+bool CountReturn(Turn& turn, std::string_view recipient);
 
 /// Counts requests of the sender's account that reach others. False: they would be more than
 /// `settings.max_requests` in `settings.changes_period`, and none is counted.

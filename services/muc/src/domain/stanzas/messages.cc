@@ -45,11 +45,12 @@ void OnGroupchat(Turn& turn) {
   if (occupant == nullptr) return turn.Refuse(ErrorCondition::kNotAcceptable);
   if (!HasVoice(turn.room, *occupant)) return turn.Refuse(ErrorCondition::kForbidden);
   if (RefuseIfTooLarge(turn) || RefuseIfTooFast(turn)) return;
-  if (IsSubjectChange(turn.stanza)) return OnSubjectChange(turn, *occupant);
   const std::vector<std::uint64_t> retracted = RetractedBy(turn.stanza);
   for (const std::uint64_t archive_id : retracted)
     if (!MayRetract(turn, archive_id)) return turn.Refuse(ErrorCondition::kForbidden);
-  if (retracted.size() > 1) return turn.Refuse(ErrorCondition::kBadRequest);
+  const bool is_subject = IsSubjectChange(turn.stanza);
+  if (retracted.size() > (is_subject ? 0 : 1)) return turn.Refuse(ErrorCondition::kBadRequest);
+  if (is_subject) return OnSubjectChange(turn, *occupant);
   if (RefuseIfTooSoon(turn, *occupant)) return;
 
   CountMessage(turn);
