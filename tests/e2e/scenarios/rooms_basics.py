@@ -179,7 +179,7 @@ async def rooms_are_found_by_disco(cluster: Cluster) -> None:
     async with guests(cluster, "romeo", "juliet") as (romeo, juliet):
         assert conference in await romeo.items(cluster.domain)
         identities, features, _ = await romeo.info(conference)
-        assert {(category, kind) for category, kind, _ in identities} == {("conference", "text")}, identities
+        assert {(category, kind) for category, kind, _ in identities} == {("conference", "text"), ("directory", "chatroom")}, identities
         assert {ns.DISCO_INFO, ns.DISCO_ITEMS, ns.MUC} <= features, features
         await romeo.create(room, "romeo", roomname="A room", roomdesc="for all", persistentroom=True)
         await romeo.create(hidden, "romeo", publicroom=False)
