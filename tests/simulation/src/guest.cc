@@ -239,6 +239,11 @@ void Guest::ReceivePresence(const std::string& room, Place& place, const xmpp::S
     }
     const bool is_kick = HasStatus(stanza, 307) && !HasStatus(stanza, 333) && ledger_.WasKicked(room, nick_);
     if (place.state == State::kLeaving) {
+      if (!is_kick && (HasStatus(stanza, 307) || HasStatus(stanza, 333))) {
+        // The room has taken it out before it has read that it leaves.
+        ThrownOut(place, stanza.payload());
+        return;
+      }
       is_kick ? ledger_.Over(*place.stay) : ledger_.Left(*place.stay, place.leaving);
       place.stay = nullptr;
       Out(place);
