@@ -180,6 +180,18 @@ TEST_F(AffiliationVersions, AreToldToThoseWhoGetNoPresence) {
                                 HasSubstr("since=\"1002\" until=\"1003\"/>"))));
 }
 
+// Whom a new role shows, or hides, others hear of in one way.
+TEST_F(AffiliationVersions, AreToldOnceOfWhoIsShownNow_AndOfWhoIsNotAnyMore) {
+  config().set_presence_broadcast(1u << v1::ROLE_MODERATOR);
+  for (const char* nick : {"Polo", "thirdwitch"}) room().ChangeKnown(nick)->set_is_shown(false);
+  Said said = AdminSet(kOwner, "<item affiliation='admin' jid='polonius@example.net'/>");
+  EXPECT_THAT(To(said, kMember), ElementsAre(AllOf(HasSubstr("<presence"), HasSubstr("until=\"1002\"/>"))));
+  said = AdminSet(kOwner, "<item affiliation='member' jid='polonius@example.net'/>");
+  EXPECT_THAT(To(said, kMember),
+              ElementsAre(AllOf(HasSubstr("<presence"), HasSubstr("type=\"unavailable\"")),
+                          AllOf(HasSubstr("<message"), HasSubstr("since=\"1002\" until=\"1003\"/>"))));
+}
+
 // With one message, whatever nicks the account has.
 TEST_F(AffiliationVersions, AreToldOnceOfAnAccountWithTwoNicks) {
   config().set_presence_broadcast(1u << v1::ROLE_MODERATOR);

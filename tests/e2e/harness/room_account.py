@@ -3,7 +3,9 @@ for messages between users.
 
 An occupant's stay lasts from its own presence in a room to the end of its session; a session that is resumed goes on.
 Messages come in the same order in every stay: wherever one is heard, the same one comes before it and the same one behind
-it, and one that somebody misses shows as two successors of another. The id of a message is `run.sender.room.number`."""
+it, and one that somebody misses shows as two successors of another. The id of a message is `run.sender.room.number`.
+
+How often people write, and try again to enter, is time by its nature; everything else waits for an event."""
 
 import asyncio
 import collections

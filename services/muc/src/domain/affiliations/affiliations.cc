@@ -246,8 +246,8 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   const bool is_domain = xmpp::DomainOf(jid) == jid;
   if (is_domain && is_outcast) TakeNicksOfDomain(room, jid);
   bool is_told = false;
-  // Others have had presence.
-  bool is_shown = false;
+  // Others have had presence that says so.
+  bool is_seen = false;
   bool learns_addresses = false;
   for (const Present& one : present) {
     // With the last one who goes, a temporary room does.
@@ -255,13 +255,17 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
     const v1::Affiliation after = turn.AffiliationOf(one.account);
     if (after == one.before) continue;
     is_told = true;
-    is_shown = is_shown || room.FindNick(one.nick)->is_shown();
-    if (is_domain && is_outcast) continue;
-    learns_addresses |= TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
+    const bool was_shown = room.FindNick(one.nick)->is_shown();
+    const bool is_removed_later = is_domain && is_outcast;
+    if (!is_removed_later)
+      learns_addresses |= TellOfPresent(turn, one.nick, {one.account, one.before, after, deed, courtesy});
+    // Who stays may be shown now and not before, or the other way round.
+    const v1::Occupant* const occupant = room.FindNick(one.nick);
+    is_seen = is_seen || (occupant == nullptr || is_removed_later ? was_shown : occupant->is_shown());
   }
   if (is_told && is_domain && is_outcast) RemoveBanned(turn, jid, deed);
   if (learns_addresses) ShowAddressesTo(turn, jid);
-  if (!room.exists() || is_shown) return;
+  if (!room.exists() || is_seen) return;
   AffiliationChange change{jid, before, affiliation, deed, courtesy, is_stranger};
   if (const auto occupants = room.FindAccount(jid); !occupants.empty())
     change.role = occupants.front()->role();
