@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "domain/account_names.h"
 #include "rookery/app/app.h"
 
 namespace rookery::gateway {
@@ -33,6 +34,21 @@ TEST(Config, TheSampleIsValidAndComplete) {
   EXPECT_EQ(Wrong(config), "");
   EXPECT_EQ(config.tls_mode(), TlsMode::kRequired);
   EXPECT_EQ(config.MakeTlsOptions({}).certificates.front().key_file, "/etc/rookery/tls/tls.key");
+}
+
+// What holds where the operator has said nothing.
+TEST(Config, StrangersAreBoundedByDefault) {
+  const Config config;
+  const AccountNames names(config.reserved_names, config.mixed_scripts);
+  for (const char* name :
+       {"admin", "root", "support", "Αdmin" /* a Greek capital */, "pаypal" /* a Cyrillic a */})
+    EXPECT_FALSE(names.Allows(name)) << name;
+  EXPECT_TRUE(names.Allows("romeo"));
+  EXPECT_GT(config.stanzas_per_second, 0);
+  EXPECT_GT(config.stanzas_per_second_per_network, config.stanzas_per_second);
+  EXPECT_GT(config.bytes_per_second, 0);
+  EXPECT_FALSE(config.registration);
+  EXPECT_GT(config.registrations_per_minute, 0);
 }
 
 TEST(Config, NoMoreMayBeUnconfirmedThanOwnersKnowOneByOne) {

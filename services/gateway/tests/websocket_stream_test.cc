@@ -391,6 +391,10 @@ TEST_F(WebSocketStream, ABrowserIsNotSignedInByItsUsersCertificate) {
     Feed(is_browser ? UpgradeFrom("https://example.com") : kUpgrade);
     const std::string out = Feed(Frame(kOpen));
     EXPECT_EQ(out.find("EXTERNAL") == std::string::npos, is_browser) << out;
+    // Nor where its page asks for what was not offered.
+    const std::string answer =
+        Feed(Frame("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>"));
+    EXPECT_EQ(answer.find("<invalid-mechanism/>") != std::string::npos, is_browser) << answer;
   }
 }
 
