@@ -201,6 +201,15 @@ TEST_F(ReturnedMessagesTest, AreCounted_AndKeepNobodyFromTalking) {
   for (int i = 0; i < 5; ++i) EXPECT_THAT(driver_.Apply(ErrorOf("not-acceptable", kMark)), SizeIs(1));
 }
 
+// Nobody keeps others' errors from somebody by what tells nothing.
+TEST_F(ReturnedMessagesTest, ThatAreToldToNobodyAreNotCounted) {
+  settings().max_stanzas = 1;
+  std::string without_id = ErrorOf("not-acceptable");
+  without_id.erase(without_id.find(" id='hgn27af1'"), std::string(" id='hgn27af1'").size());
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(driver_.ApplyOfClient(without_id), IsEmpty());
+  EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable")), SizeIs(1));
+}
+
 TEST_F(ReturnedMessagesTest, AreToldToWhoMayHaveSentThemOnly) {
   config().set_allow_pm(v1::AUDIENCE_MODERATORS);
   EXPECT_THAT(driver_.ApplyOfClient(ErrorOf("not-acceptable")), IsEmpty());

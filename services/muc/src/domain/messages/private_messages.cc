@@ -63,10 +63,10 @@ void ReturnPrivateMessage(Turn& turn, std::string_view nick, ErrorCondition cond
   const v1::Occupant* sender = turn.room.FindNick(turn.nick());
   if (sender == nullptr || !MaySendPrivately(turn.room.config(), sender->role())) return;
   const std::string account(Room::AccountOf(*sender));
-  if (!CountReturn(turn, account)) return;
   // What a server returns it knows to be a private message.
   const std::string& id = turn.stanza.id();
   if (turn.is_from_client && (id.empty() || WasSaidToAll(turn.room, account, id))) return;
+  if (!CountReturn(turn, account)) return;
   // The condition alone: what else is in it may name addresses, or be a message that is not allowed.
   xmpp::Stanza error = xmpp::MakeMessage("error", turn.room.AddressOf(nick), {});
   error.set_id(turn.stanza.id());

@@ -21,8 +21,8 @@ bool RefuseIfTooManyStanzas(Turn& turn, std::size_t stanzas = 1);
 
 /// Counts an error or an answer that the sender's client returns to an occupant of account `recipient`.
 /// False: that account was given `settings.max_stanzas` of them in `settings.changes_period`. It brings about
-/// no more by what it may send itself, and nobody else can use up what it is given by third parties' clients
-/// without having been asked. What an account's server returns is not counted.
+/// no more by what it may send itself. Another occupant that makes up errors for it can use that up: the
+/// room does not know which private messages there were. What an account's server returns is not counted.
 bool CountReturn(Turn& turn, std::string_view recipient);
 
 /// Counts requests of the sender's account that reach others. False: they would be more than
