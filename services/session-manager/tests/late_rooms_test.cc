@@ -67,5 +67,34 @@ TEST_F(MissedRoomsTest, RM7_TheOwnerDiesBeforeItIsLive_TheNextOneKnows) {
   ExpectSaidAgain();
 }
 
+TEST_F(LateAttachTest, RM10_WhoHasItsFullJidSinceStaysWithThoseWhoKnowOfIt) {
+  const std::string both = "coven@conference.localhost/bob", only_old = "cave@conference.localhost/bob";
+  late_.Send(*bob, Presence({}, both));
+  late_.Send(*bob, Presence({}, only_old));
+  late_.Send(*bob, Presence({}, alice_));
+  Settle();
+  roster_.Befriend(bob_, alice_);
+  // Nobody knows of the session any more.
+  directory_.shards.clear();
+  MoveWithoutIt();
+  Client& next = SignIn(gateway_, bob_, "b");
+  ASSERT_FALSE(next.ended);
+  gateway_.Send(next, Presence({}, "coven@conference.localhost/robert"));
+  Settle();
+  alice->inbox.clear();
+  ItComes();
+  EXPECT_TRUE(bob->ended);
+  EXPECT_FALSE(next.ended);
+  EXPECT_EQ(Told(*alice, next.jid, "unavailable"), 0);
+  const auto unavailable_to = [&](const std::string& occupant) {
+    const auto records = log_.RoomRecords(std::string(xmpp::BareOf(occupant)));
+    return std::count_if(records.begin(), records.end(), [](const events::v1::RoomRecord& record) {
+      return record.delivery().stanza().type() == "unavailable";
+    });
+  };
+  EXPECT_EQ(unavailable_to(both), 0);
+  EXPECT_EQ(unavailable_to(only_old), 1);
+}
+
 }  // namespace
 }  // namespace rookery::session_manager

@@ -116,6 +116,10 @@ bool DirectedPresence::IsTold(const Session& session, std::string_view address) 
                      [&](const std::string& told) { return HearTogether(told, address); });
 }
 
+bool DirectedPresence::Knows(const Session& session, std::string_view address) const {
+  return IsTold(session, address) || IsToldAnyway(session, address);
+}
+
 bool DirectedPresence::IsBeingLeft(const Session& session, std::string_view address) const {
   const std::vector<Farewell>& farewells = session.rare().farewells;
   return std::any_of(farewells.begin(), farewells.end(),

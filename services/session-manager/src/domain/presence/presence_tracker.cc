@@ -456,26 +456,22 @@ Task<void> PresenceTracker::LoadAndAnswer(std::shared_ptr<Shard> shard, std::str
 // ---- the end ----------------------------------------------------------------
 
 void PresenceTracker::OnSessionEnd(User& user, Session& session, Cause& cause) {
-  // Where a newer session of the same full JID is available, contacts hear of that one.
-  const Session* const successor = user.FindResource(session.resource());
   const bool is_seen = session.available() || session.state.unavailable_untold();
-  const bool is_gone = is_seen && (successor == nullptr || !successor->available());
-  TellEnd(user, cause, Unavailable(session.jid.str()), is_gone,
-          {session.state.directed().begin(), session.state.directed().end()});
+  const bool is_gone = TellEnd(user, cause, session.jid.str(), is_seen, session.state.directed());
   if (is_gone && session.available()) NoteUnavailable(user, session, {}, cause.offset);
 }
 
 void PresenceTracker::OnUnknownSessionEnd(Shard& shard, Cause& cause, const events::v1::SessionEnded& ended) {
   User& user = shard.GetUser(xmpp::BareOf(ended.full_jid()));
-  const Session* const successor = user.FindResource(xmpp::ResourceOf(ended.full_jid()));
-  const bool is_gone = ended.available() && (successor == nullptr || !successor->available());
-  TellEnd(user, cause, Unavailable(ended.full_jid()), is_gone,
-          {ended.directed().begin(), ended.directed().end()});
+  TellEnd(user, cause, ended.full_jid(), ended.available(), ended.directed());
   users_.MaybeForget(user);
 }
 
-void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unavailable, bool is_gone,
-                              const std::vector<std::string>& directed) {
+bool PresenceTracker::TellEnd(User& user, Cause& cause, std::string_view full_jid, bool is_seen,
+                              const google::protobuf::RepeatedPtrField<std::string>& directed) {
+  const Session* const successor = user.FindResource(xmpp::ResourceOf(full_jid));
+  const bool is_gone = is_seen && (successor == nullptr || !successor->available());
+  const xmpp::Stanza unavailable = Unavailable(full_jid);
   // Each audience has numbers of its own, so that the next owner, should it do the same again, gives
   // them the same ones, although it may know less, or learn it in another order.
   if (is_gone && user.HasAvailable()) {
@@ -492,7 +488,13 @@ void PresenceTracker::TellEnd(User& user, Cause& cause, const xmpp::Stanza& unav
   }
   cause.parts = part_numbers::RangeOf(part_numbers::Audience::kDirected);
   // To those from whom a feature hides the user since, too: the log may not have that the session is gone.
-  consequences_.AppendFanout(*user.shard, cause, unavailable, directed);
+  // Not to those who know of whoever goes on by that address: a room would take that one out (RM10).
+  std::vector<std::string> left;
+  std::copy_if(directed.begin(), directed.end(), std::back_inserter(left), [&](const std::string& address) {
+    return successor == nullptr || !directed_.Knows(*successor, address);
+  });
+  consequences_.AppendFanout(*user.shard, cause, unavailable, left);
+  return is_gone;
 }
 
 // ---- what was missed ----------------------------------------------------------

@@ -128,8 +128,11 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
  private:
   Task<absl::Status> AskForContacts(std::shared_ptr<Shard> shard, std::string bare,
                                     std::vector<roster::v1::PendingRequest>* pending, std::uint64_t trace_id);
-  void TellEnd(User& user, Cause& cause, const xmpp::Stanza& unavailable, bool is_gone,
-               const std::vector<std::string>& directed);
+  /// A session has ended which contacts have (`is_seen`) and the addresses `directed` have been told of.
+  /// Returns whether contacts are told so: where another session of the same full JID is available, they hear
+  /// of that one.
+  bool TellEnd(User& user, Cause& cause, std::string_view full_jid, bool is_seen,
+               const google::protobuf::RepeatedPtrField<std::string>& directed);
   void PayOwed(const std::string& bare, const Contacts& contacts);
 
   /// Opens what follows from no stanza of the session's client and from no record: the next owner tells its
