@@ -1,11 +1,13 @@
 #include "domain/affiliations/former_account.h"
 
+#include "rookery/events/account_generation.h"
 #include "room_fixture.h"
 
 namespace rookery::muc {
 namespace {
 
 using namespace testing;  // NOLINT
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -32,6 +34,15 @@ class FormerAccountTest : public RoomTest {
   Said Leave(const std::string& full_jid, std::string_view nick) {
     return driver_.Apply("<presence xmlns='jabber:client' type='unavailable' from='" + full_jid + "' to='" +
                          kRoom + "/" + std::string(nick) + "'/>");
+  }
+  /// By the room's owner, as which the first account says it.
+  void Give(const std::string& bare, const std::string& affiliation) {
+    driver_.SetAccountGeneration(kFirst);
+    const Said said =
+        driver_.Apply("<iq xmlns='jabber:client' type='set' id='1' from='" + std::string(kCrone) + "' to='" +
+                      kRoom + "'><query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='" +
+                      affiliation + "' jid='" + bare + "'/></query></iq>");
+    EXPECT_THAT(To(said, kCrone), Contains(HasSubstr("type=\"result\"")));
   }
   v1::Affiliation AffiliationOfCrone() { return room().AffiliationOf("crone1@example.org"); }
 };
@@ -99,6 +110,102 @@ TEST_F(FormerAccountTest, WhoWasGivenAnAffiliationIsWhoSaysSomethingFirst) {
   EXPECT_THAT(said[0], AllOf(HasSubstr(" to=\"" + kCrone + "\""), HasSubstr("affiliation=\"none\""),
                              HasSubstr("<mav xmlns=\"urn:xmpp:muc:affiliations:1\"")));
   EXPECT_THAT(Said{said[1]}, IsRefused("auth", "registration-required"));
+}
+
+/// As above, of an account that says when it was made.
+TEST_F(FormerAccountTest, WhatWasGivenBeforeTheAccountWasMadeIsNotMeantForIt) {
+  config().set_is_members_only(true);
+  Give("wiccarocks@example.org", "member");
+  driver_.Pass(60'000);
+  const std::uint64_t generation = events::MakeAccountGeneration(driver_.now_ms());
+  driver_.SetAccountGeneration(generation);
+  EXPECT_THAT(To(Enter(kWicca, "secondwitch"), kWicca), IsRefused("auth", "registration-required"));
+  EXPECT_EQ(room().AffiliationOf("wiccarocks@example.org"), v1::AFFILIATION_NONE);
+  // It has it like everybody else when it is given to it.
+  Give("wiccarocks@example.org", "member");
+  driver_.SetAccountGeneration(generation);
+  Enter(kWicca, "secondwitch");
+  EXPECT_NE(room().FindSession(kWicca), nullptr);
+}
+
+TEST_F(FormerAccountTest, WhatWasGivenToTheAccountBeforeItsFirstWordIsItsOwn) {
+  config().set_is_members_only(true);
+  const std::uint64_t generation = events::MakeAccountGeneration(driver_.now_ms());
+  driver_.Pass(60'000);
+  Give("wiccarocks@example.org", "member");
+  driver_.Pass(60'000);
+  driver_.SetAccountGeneration(generation);
+  Enter(kWicca, "secondwitch");
+  EXPECT_NE(room().FindSession(kWicca), nullptr);
+}
+
+/// The first account had nothing any more when the second one was given something.
+TEST_F(FormerAccountTest, WhatTheNextOneIsGivenBeforeItsFirstWordStays) {
+  config().set_is_members_only(true);
+  Give("wiccarocks@example.org", "member");
+  Enter(kWicca, "secondwitch");
+  Leave(kWicca, "secondwitch");
+  Give("wiccarocks@example.org", "none");
+  const std::uint64_t next = events::MakeAccountGeneration(driver_.now_ms());
+  Give("wiccarocks@example.org", "member");
+  driver_.SetAccountGeneration(next);
+  Enter(kWicca, "secondwitch");
+  EXPECT_NE(room().FindSession(kWicca), nullptr);
+}
+
+TEST_F(FormerAccountTest, WhatTheNextOneIsGivenBeforeItsFirstWordIsAllThatItHas) {
+  const std::string wicca = "wiccarocks@example.org";
+  driver_.SetAccountGeneration(kFirst);
+  Enter(kWicca, "secondwitch");
+  Give(wicca, "member");
+  Leave(kWicca, "secondwitch");
+  room().SetReservedNick(wicca, "secondwitch");
+  v1::Affiliated& entry = room().ChangeAffiliated(wicca);
+  v1::Hat& older = *entry.add_hats();
+  older.set_uri("urn:example:older");
+  older.set_given_at_ms(driver_.now_ms());
+  driver_.Pass(60'000);
+  const std::uint64_t next = events::MakeAccountGeneration(driver_.now_ms());
+  driver_.Pass(60'000);
+  Give(wicca, "admin");
+  v1::Hat& newer = *entry.add_hats();
+  newer.set_uri("urn:example:newer");
+  newer.set_given_at_ms(driver_.now_ms());
+  driver_.SetAccountGeneration(next);
+  Enter(kWicca, "other");
+  EXPECT_EQ(room().AffiliationOf(wicca), v1::AFFILIATION_ADMIN);
+  EXPECT_EQ(room().FindReserved("secondwitch"), nullptr);
+  ASSERT_THAT(room().FindAffiliated(wicca)->hats(), SizeIs(1));
+  EXPECT_EQ(room().FindAffiliated(wicca)->hats(0).uri(), "urn:example:newer");
+}
+
+/// Somebody who sees the list of members and gives the same again means who has the name now.
+TEST_F(FormerAccountTest, WhatIsGivenOnceMoreIsMeantForWhoHasTheNameNow) {
+  const std::string wicca = "wiccarocks@example.org";
+  Give(wicca, "member");
+  driver_.Pass(60'000);
+  const std::uint64_t generation = events::MakeAccountGeneration(driver_.now_ms());
+  driver_.Pass(60'000);
+  Give(wicca, "member");
+  driver_.SetAccountGeneration(generation);
+  Enter(kWicca, "secondwitch");
+  EXPECT_EQ(room().AffiliationOf(wicca), v1::AFFILIATION_MEMBER);
+}
+
+TEST_F(FormerAccountTest, ItsKeptVoiceIsNotTheNextOnes) {
+  config().set_is_moderated(true);
+  const auto come_back = [&] {
+    Leave(kWicca, "secondwitch");
+    Enter(kWicca, "secondwitch");
+    return room().FindNick("secondwitch")->role();
+  };
+  Enter(kWicca, "secondwitch");
+  room().ChangeOccupant("secondwitch")->set_role(v1::ROLE_PARTICIPANT);
+  EXPECT_EQ(come_back(), v1::ROLE_PARTICIPANT);
+  Leave(kWicca, "secondwitch");
+  driver_.SetAccountGeneration(kSecond);
+  Enter(kWicca, "secondwitch");
+  EXPECT_EQ(room().FindNick("secondwitch")->role(), v1::ROLE_VISITOR);
 }
 
 TEST_F(FormerAccountTest, NobodyKnowsWhichAccountItIs_NothingIsTaken) {

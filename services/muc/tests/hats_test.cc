@@ -58,6 +58,19 @@ TEST_F(Hats, AreCountedAmongWhatOthersHearOf) {
   EXPECT_TRUE(IsResult(Command(kOwner, "list").front()));
 }
 
+// former_account.h: one that was given before an account was made is not meant for it.
+TEST_F(Hats, AreMeantForWhoHasTheNameWhenTheyAreGivenLast) {
+  const auto given_at_ms = [this] {
+    return room().FindAffiliated("absent@example.org")->hats(0).given_at_ms();
+  };
+  Make(kOwner, kTeacher, "Teacher");
+  Assign(kOwner, "absent@example.org", kTeacher);
+  EXPECT_EQ(given_at_ms(), driver_.now_ms());
+  driver_.Pass(60'000);
+  Assign(kOwner, "absent@example.org", kTeacher);
+  EXPECT_EQ(given_at_ms(), driver_.now_ms());
+}
+
 // XEP-0317 section 3.2, "Admin Requests to Create a Hat" to "Room Informs Admin of Completion".
 TEST_F(Hats, AnOwnerMakesOne) {
   EXPECT_THAT(Command(kOwner, "create"),

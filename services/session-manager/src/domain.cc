@@ -146,7 +146,7 @@ struct Domain::Parts {
                  hand_outs, recovery, deliverer, ghosts, presence, subscriptions, parker, ends, resumer),
         starter(settings, clock, metrics, table, users, gateways, live, directory, outbox, ends),
         due_sessions(settings, clock, table, gateways, live, parker, ends, resumer),
-        account_actions(settings, tasks, owner, accounts, ports.keys, gateways),
+        account_actions(settings, clock, tasks, owner, accounts, ports.keys, gateways),
         account_check(accounts, users, states, live, directory),
         account_changes(executor, clock, addresses, shards, accounts, ports.keys, ports.roster, rosters,
                         consequences, features, outbox, order, last_activities, live, ends),

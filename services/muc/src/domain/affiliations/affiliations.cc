@@ -218,6 +218,8 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
     const bool has_new_reason =
         affiliation == v1::AFFILIATION_OUTCAST && !reason.empty() && known->reason() != reason;
     if (has_new_reason) room.ChangeAffiliated(jid).set_reason(reason);
+    // An earlier account of the name may have been meant before.
+    if (affiliation >= v1::AFFILIATION_MEMBER) room.ChangeAffiliated(jid).set_given_at_ms(turn.now_ms);
     return;
   }
 
@@ -235,6 +237,7 @@ void SetAffiliation(Turn& turn, std::string_view jid_view, v1::Affiliation affil
   RaiseAffiliationVersion(room, jid);
   v1::Affiliated& entry = room.ChangeAffiliated(jid);
   entry.set_affiliation(affiliation);
+  entry.set_given_at_ms(turn.now_ms);
   entry.set_is_without_voice(false);
   // The reason is shown with the list of bans.
   const bool is_outcast = affiliation == v1::AFFILIATION_OUTCAST;

@@ -228,7 +228,12 @@ void Assign(const Execution& execution, const xmpp::Form& form) {
   if (!ReadAssignment(execution, form, account, uri)) return;
   if (FindHat(room, uri) == nullptr) return execution.Refuse(ErrorCondition::kItemNotFound);
   const v1::Affiliated* known = room.FindAffiliated(account);
-  if (known != nullptr && Wears(*known, uri)) return execution.Complete();
+  if (known != nullptr && Wears(*known, uri)) {
+    // An earlier account of the name may have been meant before.
+    for (v1::Hat& hat : *room.ChangeAffiliated(account).mutable_hats())
+      if (hat.uri() == uri) hat.set_given_at_ms(turn.now_ms);
+    return execution.Complete();
+  }
   if (known != nullptr && known->hats_size() >= kMaxHatsOfOne)
     return execution.Refuse(ErrorCondition::kResourceConstraint);
   const bool is_new = known == nullptr || !IsRemembered(*known);
@@ -237,7 +242,9 @@ void Assign(const Execution& execution, const xmpp::Form& form) {
   // An entry without a version, a nick or an affiliation is not kept. This one is older than all that is
   // told.
   if (entry.version() == 0) entry.set_version(room.state().affiliation_horizon());
-  entry.add_hats()->set_uri(uri);
+  v1::Hat& hat = *entry.add_hats();
+  hat.set_uri(uri);
+  hat.set_given_at_ms(turn.now_ms);
   execution.Complete();
   Show(turn, {account});
 }

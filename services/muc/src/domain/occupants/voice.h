@@ -15,6 +15,7 @@ inline constexpr int kMaxKeptVoices = 256;
 /// The occupant goes.
 void KeepVoiceOf(Turn& turn, const v1::Occupant& occupant, bool is_kicked);
 /// The role with which an account enters. `role`: that of its affiliation.
-v1::Role RoleOnEntry(const Turn& turn, std::string_view bare, v1::Affiliation affiliation, v1::Role role);
+v1::Role RoleOnEntry(const Turn& turn, std::string_view bare, std::string_view occupant_id,
+                     v1::Affiliation affiliation, v1::Role role);
 
 }  // namespace rookery::muc

@@ -197,10 +197,12 @@ void Enter(Turn& turn, const std::optional<xmpp::Element>& muc, std::vector<Stat
   const bool is_new = own == nullptr;
   const std::string shown = is_new ? std::string() : ShownSession(*own).jid();
   if (is_new) {
-    const v1::Role role = RoleOnEntry(turn, account, affiliation, RoleAtEntrance(room.config(), affiliation));
+    std::string id = OccupantIdOf(turn.settings, room, account, turn.account_generation);
+    const v1::Role role =
+        RoleOnEntry(turn, account, id, affiliation, RoleAtEntrance(room.config(), affiliation));
     v1::Occupant& occupant = room.AddOccupant(nick);
     occupant.set_role(role);
-    occupant.set_occupant_id(OccupantIdOf(turn.settings, room, account, turn.account_generation));
+    occupant.set_occupant_id(std::move(id));
   }
   v1::OccupantSession& session = room.AddSession(nick, from);
   *session.mutable_presence() = CleanPresence(turn);

@@ -11,8 +11,8 @@
 #include "domain/settings.h"
 #include "domain/state/shard.h"
 #include "rookery/base/deadline.h"
-#include "rookery/base/random.h"
 #include "rookery/base/status.h"
+#include "rookery/events/account_generation.h"
 #include "rookery/runtime/backoff.h"
 #include "rookery/runtime/event.h"
 #include "rookery/telemetry/log.h"
@@ -112,7 +112,7 @@ Task<absl::Status> AccountActions::Store(std::string user, AccountStore::Account
     absl::Status created = co_await accounts_.Create(user, account, settings_.name_reuse_after);
     if (is_in_doubt && absl::IsAlreadyExists(created)) {
       const auto now = co_await accounts_.Find(user);
-      // Generations are random: nobody else has made that one.
+      // Nobody else has made that generation: a part of it is random.
       if (now.ok()) co_return now->generation == account.generation ? absl::OkStatus() : created;
       created = now.status();
     }
@@ -133,7 +133,7 @@ Task<void> AccountActions::CreateTask(std::shared_ptr<Shard> home, std::string i
     auto keys = co_await keys_.Derive(request.password());
     status = keys.status();
     if (keys.ok()) {
-      AccountStore::Account account{*std::move(keys), std::max<std::uint64_t>(RandomU64(), 1)};
+      AccountStore::Account account{*std::move(keys), events::MakeAccountGeneration(clock_.UnixMillisNow())};
       status = co_await Store(request.user(), std::move(account));
     }
   }

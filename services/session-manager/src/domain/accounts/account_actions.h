@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "domain/accounts/credentials_version.h"
 #include "ports/account_store.h"
+#include "rookery/base/clock.h"
 #include "rookery/runtime/task.h"
 #include "rookery/session/v1/session_link_service.pb.h"
 #include "rookery/sharding/shard_owner.h"
@@ -22,9 +23,10 @@ struct Shard;
 /// answers for any account, so that it goes on while shards move.
 class AccountActions {
  public:
-  AccountActions(const Settings& settings, runtime::TaskGroup& tasks, sharding::ShardOwner& owner,
-                 KnownAccounts& accounts, KeyMaker& keys, Gateways& gateways)
+  AccountActions(const Settings& settings, const Clock& clock, runtime::TaskGroup& tasks,
+                 sharding::ShardOwner& owner, KnownAccounts& accounts, KeyMaker& keys, Gateways& gateways)
       : settings_(settings),
+        clock_(clock),
         tasks_(tasks),
         owner_(owner),
         accounts_(accounts),
@@ -54,6 +56,7 @@ class AccountActions {
   Task<absl::Status> AwaitIdle(std::shared_ptr<Shard> home, std::string bare);
 
   const Settings& settings_;
+  const Clock& clock_;
   runtime::TaskGroup& tasks_;
   sharding::ShardOwner& owner_;
   KnownAccounts& accounts_;
