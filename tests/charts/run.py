@@ -237,7 +237,7 @@ def make_certificates(root: Path) -> Path:
     status, _, errors = execute(*command, "-subj", "/CN=test", "-keyout", root / "key", "-out", root / "certificate")
     assert status == 0, errors
     (root / "password").write_text("x")
-    (root / "password").chmod(0o440)  # as the chart mounts it
+    (root / "password").chmod(0o400)
     return root
 
 

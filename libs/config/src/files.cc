@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -58,14 +59,21 @@ absl::StatusOr<std::string> ReadFile(const std::string& file) {
   return text;
 }
 
+bool IsSecret(mode_t mode, uid_t owner, uid_t reader) {
+  // One of root's is read by its group: so Kubernetes gives it to a pod.
+  const mode_t others = S_IRWXO | (owner == 0 && reader != 0 ? S_IWGRP | S_IXGRP : S_IRWXG);
+  return (owner == reader || owner == 0) && (mode & others) == 0;
+}
+
 absl::StatusOr<std::string> ReadSecretFile(const std::string& file) {
   struct stat status{};
   // Else ReadFile says why it cannot be read.
   if (stat(file.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
-      (status.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
+      !IsSecret(status.st_mode, status.st_uid, geteuid()))
     return absl::FailedPreconditionError(
-        absl::StrCat(file, " is a secret that others can read or write (chmod 600, or 640 for its group)"));
-  }
+        absl::StrCat(file,
+                     " is a secret that others can read or write (its owner must be who runs this, with mode "
+                     "600, or root, with mode 640)"));
   return ReadFile(file);
 }
 

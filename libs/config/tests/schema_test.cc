@@ -7,6 +7,7 @@
 
 #include "rookery/base/random.h"
 #include "rookery/config/config.h"
+#include "rookery/config/files.h"
 
 namespace rookery::config {
 namespace {
@@ -218,13 +219,31 @@ TEST_F(SchemaTest, SecretsComeFromTheEnvironmentOrAFile) {
   EXPECT_NE(password, "from file");
   std::filesystem::permissions(file, std::filesystem::perms(0660));
   EXPECT_THAT(Wrong("", {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file}}), HasSubstr("others can"));
-  std::filesystem::permissions(file, std::filesystem::perms(0440));
+  std::filesystem::permissions(file, std::filesystem::perms(0640));
+  EXPECT_THAT(Wrong("", {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file}}), HasSubstr("others can"));
+  std::filesystem::permissions(file, std::filesystem::perms(0400));
   ASSERT_TRUE(schema.Load({}, {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file}}).empty());
   EXPECT_EQ(password, "from file");
   EXPECT_THAT(Wrong("", {{"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD_FILE", file},
                          {"ROOKERY_SESSION_MANAGER__REDIS__PASSWORD", "env"}}),
               HasSubstr("both"));
   EXPECT_THAT(Wrong("", {{"ROOKERY_SESSION_MANAGER__INSTANCE_FILE", file}}), HasSubstr("unknown variable"));
+}
+
+TEST(SecretFile, IsItsReadersAlone_OrRootsAndItsGroups) {
+  constexpr uid_t kRoot = 0, kReader = 1000, kSomebody = 1001;
+  EXPECT_TRUE(IsSecret(0600, kReader, kReader));
+  EXPECT_TRUE(IsSecret(0400, kRoot, kRoot));
+  EXPECT_FALSE(IsSecret(0640, kReader, kReader));
+  EXPECT_FALSE(IsSecret(0440, kRoot, kRoot));
+  EXPECT_FALSE(IsSecret(0604, kReader, kReader));
+  // As Kubernetes gives it to a pod that does not run as root.
+  EXPECT_TRUE(IsSecret(0440, kRoot, kReader));
+  EXPECT_TRUE(IsSecret(0640, kRoot, kReader));
+  EXPECT_FALSE(IsSecret(0660, kRoot, kReader));
+  EXPECT_FALSE(IsSecret(0444, kRoot, kReader));
+  EXPECT_FALSE(IsSecret(0400, kSomebody, kReader)) << "who can change it at will";
+  EXPECT_FALSE(IsSecret(0400, kSomebody, kRoot));
 }
 
 TEST_F(SchemaTest, PrintHidesSecretsAndCanBeReadBack) {

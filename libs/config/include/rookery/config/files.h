@@ -12,9 +12,10 @@ namespace rookery::config {
 /// NOT_FOUND: it cannot be read.
 absl::StatusOr<std::string> ReadFile(const std::string& file);
 absl::Status CheckReadable(const std::string& file);
-/// A password, or what must be kept as one. FAILED_PRECONDITION: more than its owner and its group can read
-/// it, or its group can write it.
+/// A password, or what must be kept as one. FAILED_PRECONDITION: it is no secret.
 absl::StatusOr<std::string> ReadSecretFile(const std::string& file);
+/// Whether a file is a secret of its owner, who is its reader or root; root's may be read by its group, too.
+bool IsSecret(mode_t mode, uid_t owner, uid_t reader);
 /// One or more certificates in PEM. NOT_FOUND, INVALID_ARGUMENT.
 absl::Status CheckCertificates(const std::string& file);
 /// A private key in PEM, without a passphrase, that belongs to the first certificate of the other file.
