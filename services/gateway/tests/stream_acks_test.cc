@@ -71,6 +71,29 @@ TEST_F(StreamManagement, Xep0198_4_RequestsThatAreNotReadAreNotAnsweredForEver) 
   EXPECT_EQ(cluster_.end, EndReason::kConnectionLost);
 }
 
+TEST_F(StreamManagement, WhoDoesNotTakeTheAnswersIsAskedForNoMoreRequestsUntilItHas) {
+  BindWithStreamManagement();
+  const auto tick = [this] {
+    static_cast<ClientConnection*>(socket_.handler)->OnTick(Clock::System().Now() + std::chrono::seconds(1));
+  };
+  socket_.queued = settings_.max_queued_bytes / 4 * 3 + 1;
+  EXPECT_HAS(Feed("<r xmlns='urn:xmpp:sm:3'/>"), "<a ");
+  EXPECT_TRUE(socket_.paused);
+  socket_.queued = settings_.max_queued_bytes / 2 + 1;
+  tick();
+  EXPECT_TRUE(socket_.paused);
+  socket_.queued = settings_.max_queued_bytes / 2;
+  tick();
+  EXPECT_FALSE(socket_.paused);
+  socket_.queued = settings_.max_queued_bytes / 4 * 3 + 1;
+  Feed("<r xmlns='urn:xmpp:sm:3'/>");
+  EXPECT_TRUE(socket_.paused);
+  socket_.queued = 0;
+  socket_.handler->OnDrained();
+  EXPECT_FALSE(socket_.paused);
+  EXPECT_FALSE(Closed());
+}
+
 TEST_F(StreamManagement, WhatCannotBeResumedJustNowIsNotGivenUp) {
   SignIn();
   Feed("<resume xmlns='urn:xmpp:sm:3' previd='" + SmId{SessionId::Random(), 0}.ToText() + "' h='0'/>");

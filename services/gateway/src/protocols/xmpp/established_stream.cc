@@ -54,7 +54,7 @@ void EstablishedStream::OnInput() {
 }
 
 void EstablishedStream::OnControlFrame() {
-  if (!budget_.OnBrought()) PauseInput();
+  if (!budget_.OnBrought() || IsBehind()) PauseInput();
 }
 
 void EstablishedStream::PauseInput() {
@@ -73,7 +73,7 @@ void EstablishedStream::OnStanza(xmpp::Stanza stanza) {
   const InboundWindow& inbound = session_->inbound;
   const bool full = inbound.unconfirmed().size() >= settings.max_unconfirmed ||
                     inbound.unconfirmed_bytes() >= settings.max_queued_bytes;
-  if (is_over_budget || full || !services_.cluster.MayRead(*session_)) PauseInput();
+  if (is_over_budget || full || IsBehind() || !services_.cluster.MayRead(*session_)) PauseInput();
 }
 
 void EstablishedStream::OnConfirmed() {
@@ -89,8 +89,9 @@ void EstablishedStream::OnUncongested() {
   if (session_ == nullptr || !input_paused_ || is_closing_) return;
   const XmppSettings& settings = services_.settings;
   const InboundWindow& inbound = session_->inbound;
-  // Its own bounds: OnConfirmed, or OnTick, follows.
-  if (budget_.IsUsedUp() || inbound.unconfirmed().size() > settings.max_unconfirmed / 2 ||
+  // Its own bounds: OnConfirmed, OnDrained or OnTick follows.
+  if (budget_.IsUsedUp() || queued_pace_.IsOver(transport_.queued_bytes(), settings.max_queued_bytes / 2) ||
+      inbound.unconfirmed().size() > settings.max_unconfirmed / 2 ||
       inbound.unconfirmed_bytes() > settings.max_queued_bytes / 2) {
     return;
   }
@@ -98,10 +99,14 @@ void EstablishedStream::OnUncongested() {
   transport_.ResumeInput();
 }
 
+bool EstablishedStream::IsBehind() const {
+  return queued_pace_.IsOver(transport_.queued_bytes(), services_.settings.max_queued_bytes / 4 * 3);
+}
+
 void EstablishedStream::OnElement(const xmpp::Element& element) {
   if (acks_.is_asked() && element.name() == "a") {
     budget_.OnAskedFor();
-  } else if (!budget_.OnBrought()) {
+  } else if (!budget_.OnBrought() || IsBehind()) {
     PauseInput();
   }
   if (element.ns() == xmpp::ns::kStreamManagement) {
@@ -173,6 +178,7 @@ void EstablishedStream::CloseAsSlow() {
 void EstablishedStream::OnDrained() {
   if (is_closing_ || IsDeaf()) return;
   if (session_->outbound.Drained()) services_.cluster.Delivered(*session_);
+  if (session_ != nullptr && input_paused_ && services_.cluster.MayRead(*session_)) OnUncongested();
 }
 
 void EstablishedStream::OnBatchEnd() {

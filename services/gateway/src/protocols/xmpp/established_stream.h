@@ -63,6 +63,8 @@ class EstablishedStream final : public SessionClient {
 
  private:
   void PauseInput();
+  /// So much waits for the client that it is not asked for what brings more.
+  bool IsBehind() const;
   void HandleAck(const xmpp::Element& element);
   void Ask();
   void Probe(SteadyTime now);
