@@ -21,12 +21,13 @@ void Config::Bind(config::Schema& schema) {
       "sessions.max-unacknowledged", &settings.max_unacked_packets,
       "stanzas that may wait for one client before its session is ended; others may send half of them", 16,
       1'000'000);
-  schema.Bind("sessions.max-unacknowledged-bytes", &settings.max_unacked_bytes, "the same in bytes", 65'536,
-              1'000'000'000);
-  schema.Bind("sessions.max-under-way-bytes", &settings.max_under_way_bytes,
-              "how much of that is on its way to the client at a time, besides one large stanza; less than "
-              "the gateways' `limits.max-queued-bytes`",
-              65'536, 1'000'000'000);
+  schema.Bind("sessions.max-unacknowledged-bytes", &settings.max_unacked_bytes,
+              "the same in bytes, besides one stanza", 65'536, 1'000'000'000);
+  schema.Bind(
+      "sessions.max-under-way-bytes", &settings.max_under_way_bytes,
+      "how much of that is on its way to the client at a time, besides one large stanza; at most half of "
+      "the gateways' `limits.max-queued-bytes`",
+      65'536, 1'000'000'000);
   schema.Bind("sessions.max-directed-presence", &settings.max_directed_presence,
               "addresses that one session may send directed presence to", 0, 100'000);
   schema.Bind("shards.window-time", &settings.window_time,
@@ -47,7 +48,8 @@ void Config::Bind(config::Schema& schema) {
               std::int64_t{1} << 32);
   schema.Bind("roster.max-items", &settings.max_roster_items, "items of one roster", 1, 1'000'000);
   schema.Bind("roster.max-pending-requests", &settings.max_pending_requests,
-              "subscription requests kept for one user", 1, 1'000'000);
+              "subscription requests kept for one user; at most half of `sessions.max-unacknowledged`", 1,
+              1'000'000);
   schema.Bind("blocking.max-addresses", &settings.max_blocked_addresses,
               "addresses that one user may block (XEP-0191)", 1, 100'000);
   schema.Bind("scram.iterations", &scram_iterations,
@@ -64,6 +66,9 @@ void Config::Validate(config::Problems& problems) {
   app::PrepareDomains(settings.domains, problems);
   member.Validate(problems);
   pg.Validate(problems);
+  // Strangers may cause them, and all are shown at sign-in.
+  if (settings.max_pending_requests > settings.max_unacked_packets / 2)
+    problems.Add("roster.max-pending-requests", "must be at most half of `sessions.max-unacknowledged`");
   settings.duplicate_horizon = member.shards.duplicate_horizon;
 }
 

@@ -23,6 +23,74 @@ TEST_F(DeliveryRules, B1_WhatAPacketKeepsCounts_NotItsPayloadAlone) {
   EXPECT_THAT(bob.MessageIds(), ::testing::SizeIs(2));
 }
 
+TEST_F(DeliveryRules, B1_OneStanzaAloneEndsNobodysSession_HoweverLargeItIs) {
+  node(1).settings.max_unacked_bytes = 65'536;
+  Client& bob = SignIn(other_, bob_, "b");
+  bob.acks = false;
+  xmpp::Stanza large = Message(bob.jid, "large", "headline");
+  large.set_payload("<body>" + std::string(100'000, 'x') + "</body>");
+  gateway_.Send(*alice, std::move(large));
+  Settle();
+  // Nor what its user asks for meanwhile.
+  other_.Send(bob, Iq("get", {}, "ping", "ping", "urn:xmpp:ping"));
+  Settle();
+  EXPECT_FALSE(bob.ended);
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("large"));
+}
+
+/// Many devices of one user that take nothing.
+class SilentDevices : public DeliveryRules {
+ protected:
+  static constexpr std::size_t kDevices = 8;
+  static constexpr std::size_t kMostBytes = 65'536;
+  /// What others may fill of one session: the half, and one stanza more.
+  static constexpr std::size_t kOthersBytes = kMostBytes / 2 + 4'000;
+  SilentDevices() {
+    node(1).settings.max_sessions_per_user = kDevices;
+    node(1).settings.max_unacked_bytes = kMostBytes;
+    for (std::size_t i = 0; i < kDevices; ++i)
+      devices_.push_back(&SignIn(other_, bob_, "device" + std::to_string(i)));
+    for (Client* device : devices_) device->acks = false;
+  }
+  void Flood(const std::string& to) {
+    for (int i = 0; i < 100; ++i) {
+      xmpp::Stanza headline = Message(to, "h", "headline");
+      headline.set_payload("<body>" + std::string(2'000, 'x') + "</body>");
+      gateway_.Send(*alice, std::move(headline));
+    }
+    Settle();
+  }
+  /// Returns the bytes in memory: what several sessions share counts once.
+  std::size_t BytesInMemory() {
+    std::set<const Delivery*> seen;
+    std::size_t bytes = 0;
+    for (const auto& session : BobsShard().FindUser(bob_)->sessions) {
+      EXPECT_LE(session->unacked_bytes, kOthersBytes);
+      EXPECT_GT(session->unacked_bytes, kMostBytes / 4);
+      for (const UnackedPacket& packet : session->unacked)
+        if (seen.insert(packet.delivery.get()).second) bytes += packet.delivery->bytes();
+    }
+    return bytes;
+  }
+  std::vector<Client*> devices_;
+};
+
+TEST_F(SilentDevices, B1_WhatIsForAllOfThemIsKeptOnce) {
+  Flood(bob_);
+  EXPECT_LE(BytesInMemory(), kOthersBytes);
+  for (const Client* device : devices_) EXPECT_FALSE(device->ended);
+}
+
+TEST_F(SilentDevices, B1_EachHasABound_AndThereAreNoMoreThanAllowed) {
+  for (const Client* device : devices_) Flood(device->jid);
+  EXPECT_LE(BytesInMemory(), kDevices * kOthersBytes);
+  Client& extra = other_.Start(bob_, "extra");
+  Settle();
+  ASSERT_TRUE(extra.start_failure);
+  EXPECT_EQ(extra.start_failure->condition(), "resource-constraint");
+  for (const Client* device : devices_) EXPECT_FALSE(device->ended);
+}
+
 TEST_F(DeliveryRules, B2_ACongestedLinkTakesNoPackets_TheyFollowInOrderWhenItHasRoom) {
   Client& bob = Available();
   other_.SetCongested(node(1), true);

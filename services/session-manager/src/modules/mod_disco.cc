@@ -95,10 +95,9 @@ class DiscoModule final : public Module {
       co_return reply;
     }
     xmpp::Element query("query", xmpp::ns::kDiscoItems);
-    if (!request.payload.Attr("node").empty()) {
-      if (request.target == Target::kOtherAccount) co_return IqReply::Result(std::move(query));
-      co_return IqReply::Error(xmpp::ErrorCondition::kItemNotFound);
-    }
+    // To others an account that exists looks like one that does not: empty.
+    if (request.target == Target::kOtherAccount) co_return IqReply::ResultThatSaysNothing(std::move(query));
+    if (!request.payload.Attr("node").empty()) co_return IqReply::Error(xmpp::ErrorCondition::kItemNotFound);
     if (request.target == Target::kServer) {
       const std::string domain = request.iq.to().empty() ? settings_.domains.front() : request.iq.to();
       const std::vector<events::Component> components = addresses_.ComponentsOf(domain);
@@ -112,7 +111,6 @@ class DiscoModule final : public Module {
           if (session->available()) AddItem(query, std::string(session->jid.str()), {}, {});
       }
     }
-    // To others an account that exists looks like one that does not: empty.
     co_return IqReply::Result(std::move(query));
   }
 

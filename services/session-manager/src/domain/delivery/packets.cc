@@ -34,9 +34,18 @@ void Packets::Queue(Session& session, const std::shared_ptr<Delivery>& delivery,
   session.unacked.push_back(std::move(packet));
   metrics_.packets_sent.Increment();
   if (static_cast<std::int64_t>(session.unacked.size()) > settings_.max_unacked_packets ||
-      static_cast<std::int64_t>(session.unacked_bytes) > settings_.max_unacked_bytes) {
+      HasTooManyBytes(session))
     overflow_->EndOverflowing(session);
-  }
+}
+
+bool Packets::HasTooManyBytes(const Session& session) const {
+  const auto most = static_cast<std::size_t>(settings_.max_unacked_bytes);
+  if (session.unacked_bytes <= most) return false;
+  // One stanza, however large, ends nobody's session.
+  std::size_t largest = 0;
+  for (const UnackedPacket& packet : session.unacked)
+    if (packet.delivery) largest = std::max(largest, packet.delivery->bytes());
+  return session.unacked_bytes > most + largest;
 }
 
 void Packets::Hold(Session& session, UnackedPacket& packet) {

@@ -48,6 +48,8 @@ class Packets {
   void Hold(Session& session, UnackedPacket& packet);
 
  private:
+  /// Besides the largest.
+  bool HasTooManyBytes(const Session& session) const;
   const Settings& settings_;
   const Clock& clock_;
   SessionManagerMetrics& metrics_;

@@ -32,6 +32,12 @@ IqReply IqReply::Error(xmpp::ErrorCondition condition, std::string text) {
   return reply;
 }
 
+IqReply IqReply::ResultThatSaysNothing(xmpp::Element payload) {
+  IqReply reply = Result(std::move(payload));
+  reply.says_nothing = true;
+  return reply;
+}
+
 IqReply IqReply::FromStatus(const absl::Status& status) {
   if (status.ok()) return Result();
   IqReply reply = Error(xmpp::ConditionOf(status), TextForClients(status));

@@ -57,9 +57,13 @@ struct IqReply {
   std::optional<xmpp::ErrorCondition> error;
   std::optional<xmpp::ErrorType> error_type;
   std::string text;
+  /// A result that says the same of every account and of none. Like an error, it comes after a constant time
+  /// where it is asked of another account.
+  bool says_nothing = false;
 
   static IqReply Result() { return {}; }
   static IqReply Result(xmpp::Element payload);
+  static IqReply ResultThatSaysNothing(xmpp::Element payload);
   static IqReply Error(xmpp::ErrorCondition condition, std::string text = {});
   /// A backend that is away is an error of type wait.
   static IqReply FromStatus(const absl::Status& status);

@@ -13,7 +13,7 @@ namespace rookery::session_manager {
 namespace {
 
 /// Longer than a roster service takes.
-constexpr std::chrono::milliseconds kRefusedAfter{50};
+constexpr std::chrono::milliseconds kAnsweredAfter{50};
 
 /// Whether a request goes there for its own sake, and not only because of what was sent before it.
 bool GoesThroughLog(Hooks::Effect effect) {
@@ -113,8 +113,8 @@ void IqRouter::OnAccountRequest(User& user, PendingRecord& pending) {
   Cause cause = CauseOf(pending);
   const Hooks::Entry* entry = hooks_.Find(*request);
   if (entry == nullptr) {
-    Refuse(*user.shard, cause, xmpp::MakeError(request->iq, xmpp::ErrorCondition::kServiceUnavailable),
-           pending.read_at);
+    AnswerLater(*user.shard, cause, xmpp::MakeError(request->iq, xmpp::ErrorCondition::kServiceUnavailable),
+                pending.read_at);
     return;
   }
   order_.FinishLater(user, pending, "iq.answer",
@@ -127,25 +127,25 @@ Task<void> IqRouter::AnswerRecord(std::shared_ptr<IqRequest> request, Cause caus
                                   SteadyTime read_at) {
   request->cause = &cause;
   IqReply reply = co_await Run(*request, entry);
-  if (reply.error && request->target == Target::kOtherAccount) {
-    Refuse(*request->shard, cause, MakeAnswer(request->iq, reply), read_at);
+  if ((reply.error || reply.says_nothing) && request->target == Target::kOtherAccount) {
+    AnswerLater(*request->shard, cause, MakeAnswer(request->iq, reply), read_at);
     co_return;
   }
   consequences_.AppendDelivery(*request->shard, cause, MakeAnswer(request->iq, reply));
 }
 
-void IqRouter::Refuse(Shard& shard, const Cause& cause, xmpp::Stanza error, SteadyTime read_at) {
+void IqRouter::AnswerLater(Shard& shard, const Cause& cause, xmpp::Stanza answer, SteadyTime read_at) {
   // Nothing else of the user waits for it.
   shard.window.Hold(cause.offset);
-  shard.Spawn("iq.refuse",
-              RefuseAt(shards_.Shared(shard.number), cause, std::move(error), read_at + kRefusedAfter));
+  shard.Spawn("iq.answer_later",
+              AnswerAt(shards_.Shared(shard.number), cause, std::move(answer), read_at + kAnsweredAfter));
 }
 
-Task<void> IqRouter::RefuseAt(std::shared_ptr<Shard> shard, Cause cause, xmpp::Stanza error,
+Task<void> IqRouter::AnswerAt(std::shared_ptr<Shard> shard, Cause cause, xmpp::Stanza answer,
                               SteadyTime time) {
   if (const auto left = time - clock_.Now(); left > SteadyTime::duration::zero())
     co_await runtime::Sleep(std::chrono::duration_cast<std::chrono::milliseconds>(left));
-  consequences_.AppendDelivery(*shard, cause, std::move(error));
+  consequences_.AppendDelivery(*shard, cause, std::move(answer));
   shard->window.Release(cause.offset);
 }
 

@@ -43,9 +43,9 @@ class IqRouter {
   void OnOutbound(const Sender& sender, PendingRecord& pending);
   /// From the log, to a bare JID of ours. Within the record's turn.
   void OnAccountRequest(User& user, PendingRecord& pending);
-  /// Says `error` to somebody else who has asked a user, some time after the record was read, whatever it
+  /// Says `answer` to somebody else who has asked a user, some time after the record was read, whatever it
   /// took to find out: how long an answer takes must not tell who has an account, or is there.
-  void Refuse(Shard& shard, const Cause& cause, xmpp::Stanza error, SteadyTime read_at);
+  void AnswerLater(Shard& shard, const Cause& cause, xmpp::Stanza answer, SteadyTime read_at);
 
  private:
   /// Null: nobody answers that.
@@ -53,7 +53,7 @@ class IqRouter {
   Task<void> AnswerClient(std::shared_ptr<IqRequest> request, const Hooks::Entry* entry);
   Task<void> AnswerRecord(std::shared_ptr<IqRequest> request, Cause cause, const Hooks::Entry* entry,
                           SteadyTime read_at);
-  Task<void> RefuseAt(std::shared_ptr<Shard> shard, Cause cause, xmpp::Stanza error, SteadyTime time);
+  Task<void> AnswerAt(std::shared_ptr<Shard> shard, Cause cause, xmpp::Stanza answer, SteadyTime time);
 
   const Clock& clock_;
   const Hooks& hooks_;

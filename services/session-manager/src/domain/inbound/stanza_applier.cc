@@ -100,8 +100,8 @@ void StanzaApplier::RefuseToWait(User& user, const PendingRecord& pending) {
   const bool is_query =
       refused.kind() == common::v1::STANZA_KIND_IQ && xmpp::ResourceOf(refused.to()).empty();
   if (is_query) {
-    iqs_.Refuse(*user.shard, cause, xmpp::MakeError(refused, xmpp::ErrorCondition::kServiceUnavailable),
-                pending.read_at);
+    iqs_.AnswerLater(*user.shard, cause, xmpp::MakeError(refused, xmpp::ErrorCondition::kServiceUnavailable),
+                     pending.read_at);
   } else {
     consequences_.AppendDelivery(*user.shard, cause,
                                  xmpp::MakeError(refused, xmpp::ErrorCondition::kResourceConstraint));
@@ -126,7 +126,7 @@ bool StanzaApplier::Admit(User& user, PendingRecord& pending) {
   metrics_.bounced.Increment();
   Cause cause = CauseOf(pending);
   if (stanza.kind() == common::v1::STANZA_KIND_IQ) {
-    iqs_.Refuse(*user.shard, cause, MakeRefusal(stanza, *refusal), pending.read_at);
+    iqs_.AnswerLater(*user.shard, cause, MakeRefusal(stanza, *refusal), pending.read_at);
   } else {
     consequences_.AppendDelivery(*user.shard, cause, MakeRefusal(stanza, *refusal));
   }
@@ -357,7 +357,7 @@ void StanzaApplier::BounceRequest(User& user, const PendingRecord& pending, cons
   Cause cause;
   cause.offset = request.offset;
   cause.trace_id = request.trace_id;
-  iqs_.Refuse(*user.shard, cause, xmpp::MakeError(request.stanza, condition), pending.read_at);
+  iqs_.AnswerLater(*user.shard, cause, xmpp::MakeError(request.stanza, condition), pending.read_at);
 }
 
 void StanzaApplier::ApplyIq(User& user, PendingRecord& pending) {
