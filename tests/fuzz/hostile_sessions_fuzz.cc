@@ -2,7 +2,7 @@
 // search behind them, over the simulation's Kafka, Redis, PostgreSQL and time.
 //
 // Each line of the input is one act: a letter for the client, one for what it does, and decisions
-// (hostile_sessions/line.h). A capital letter for the client: what follows from the act comes before the next
+// (line.h). A capital letter for the client: what follows from the act comes before the next
 // one; a small one: both are under way at once. A is Ann, B is Bob, C is Cyd, a stranger to both, all over
 // TCP, and W is Ann's second device, over WebSocket. A client that is not signed in signs in before it says
 // something.
@@ -20,7 +20,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdio>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -29,16 +28,15 @@
 #include <vector>
 
 #include "domain/text.h"
-#include "environment.h"
 #include "fuzz_input.h"
-#include "hostile_sessions/client.h"
-#include "hostile_sessions/edge.h"
-#include "hostile_sessions/ledger.h"
-#include "hostile_sessions/line.h"
 #include "hostile_sessions/stanzas.h"
+#include "line.h"
 #include "random.h"
 #include "rookery/telemetry/log.h"
 #include "rookery/xmpp/ns.h"
+#include "sessions/client.h"
+#include "sessions/edge.h"
+#include "sessions/small_cluster.h"
 #include "virtual_kernel.h"
 
 namespace rookery::fuzz {
@@ -50,8 +48,6 @@ using std::chrono::seconds;
 using Goal = Client::Goal;
 
 constexpr std::size_t kMaxLines = 64;
-constexpr std::uint32_t kShards = 2;
-constexpr seconds kResumeTimeout{2};
 /// That acts let pass, since each second costs as much as an act.
 constexpr seconds kMaxTime{30};
 
@@ -130,100 +126,13 @@ std::string Mutated(std::string_view input, simulation::Random& random) {
   return out;
 }
 
-// ---- the cluster -------------------------------------------------------------
-
-/// The smallest cluster that has everything.
-class SmallCluster {
- public:
-  explicit SmallCluster(std::uint64_t key) : ledger(key) {
-    environment_.has_registration = true;
-    for (const char* topic : {"users", "messages", "presence", "rooms"}) kafka_.CreateTopic(topic, kShards);
-    for (const char* user : {"ann@localhost", "bob@localhost", "cyd@localhost"})
-      database_->AddAccount(user, "secret");
-    rosters_->Befriend("ann@localhost", "bob@localhost");
-    ledger.Befriend("ann@localhost", "bob@localhost");
-    roster_ = MakeRoster(environment_, *rosters_, "roster");
-    members_.push_back(MakeMuc(environment_, *rooms_, "muc"));
-    members_.push_back(MakeSearch(environment_, "search"));
-    manager_ = MakeSessionManager(environment_, "manager");
-    edge = std::make_unique<Edge>(environment_, ledger, "gateway");
-    for (simulation::Process* process : Processes()) process->Start();
-    RunUntil([this] { return IsLive(); }, seconds(30));
-    Require(IsLive(), "a cluster comes up");
-  }
-  ~SmallCluster() {
-    auto processes = Processes();
-    for (auto it = processes.rbegin(); it != processes.rend(); ++it) (*it)->Kill();
-  }
-
-  void RunFor(milliseconds duration) { world.RunFor(duration); }
-  /// False: not within `limit`.
-  template <typename Condition>
-  bool RunUntil(Condition condition, milliseconds limit, milliseconds step = milliseconds(10)) {
-    for (milliseconds passed{0}; passed < limit; passed += step) {
-      if (condition()) return true;
-      world.RunFor(step);
-    }
-    return condition();
-  }
-
-  /// When everybody has gone for good.
-  void RequireSilence() {
-    RunUntil([this] { return IsSilent(); }, kResumeTimeout + seconds(60), milliseconds(500));
-    if (!IsSilent())
-      std::fprintf(stderr, "session-manager: %zu sessions, gateway: %zu sessions, %zu connections\n",
-                   manager_->sessions(), edge->sessions(), edge->connections());
-    Require(IsSilent(), "in the end nothing is left of sessions, and every record is finished");
-    Require(manager_->records_out_of_order() == 0, "what follows from a session's stanzas is in their order");
-  }
-
- private:
-  std::vector<simulation::Process*> Processes() {
-    return {&redis_,           &postgres_,        &broker_,       roster_.get(),
-            members_[0].get(), members_[1].get(), manager_.get(), edge.get()};
-  }
-  bool IsLive() {
-    for (std::uint32_t shard = 0; shard < kShards; ++shard)
-      if (!manager_->is_live(shard) || !members_[0]->is_live(shard) || !members_[1]->is_live(shard))
-        return false;
-    return edge->is_connected();
-  }
-  bool IsSilent() {
-    for (std::int32_t shard = 0; shard < static_cast<std::int32_t>(kShards); ++shard)
-      if (kafka_.CommittedOf("session-managers", shard) < kafka_.partition("users", shard).end())
-        return false;
-    return manager_->sessions() == 0 && edge->sessions() == 0 && edge->connections() == 0;
-  }
-
- public:
-  Ledger ledger;
-  simulation::World world{1, false};
-
- private:
-  simulation::Process redis_{world, "redis"};
-  simulation::Process postgres_{world, "postgres"};
-  simulation::Process broker_{world, "broker"};
-  simulation::RedisData redis_data_;
-  std::unique_ptr<simulation::Database> database_ = simulation::MakeDatabase();
-  std::unique_ptr<simulation::RosterDatabase> rosters_ = simulation::MakeRosterDatabase();
-  std::unique_ptr<simulation::RoomDatabase> rooms_ = simulation::MakeRoomDatabase();
-  simulation::Kafka kafka_{world, broker_};
-  simulation::Links links_{world};
-  simulation::Environment environment_{world,      kafka_, links_, redis_,  redis_data_,    postgres_,
-                                       *database_, {},     {},     kShards, kResumeTimeout, {}};
-  std::unique_ptr<simulation::RosterProcess> roster_;
-  std::vector<std::unique_ptr<simulation::MemberProcess>> members_;
-  std::unique_ptr<simulation::SessionManagerProcess> manager_;
-
- public:
-  std::unique_ptr<Edge> edge;
-};
+// ---- the play ---------------------------------------------------------------
 
 /// The clients, and what one input makes of them.
 class Play {
  public:
   explicit Play(std::string_view input)
-      : cluster_(HashOf(input)),
+      : cluster_(HashOf(input), HostileSettings()),
         clients_{std::make_unique<Client>(*cluster_.edge, cluster_.ledger, "ann@localhost", "a", false),
                  std::make_unique<Client>(*cluster_.edge, cluster_.ledger, "bob@localhost", "b", false),
                  std::make_unique<Client>(*cluster_.edge, cluster_.ledger, "ann@localhost", "w", true),

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "domain/text.h"
+#include "repeat.h"
 
 namespace rookery::fuzz {
 
@@ -34,12 +35,6 @@ std::string Fill(std::string_view text, const Cast& cast, std::string_view mark)
       text.remove_prefix(found->first.size());
     }
   }
-  return out;
-}
-
-std::string Repeat(std::string_view text, std::size_t times) {
-  std::string out;
-  for (std::size_t i = 0; i < times; ++i) out.append(text);
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,7 +23,12 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
  public:
   enum class Goal { kConnected, kStarted, kSignedIn, kBound, kResumed };
 
-  Client(Edge& edge, Ledger& ledger, std::string user, std::string resource, bool is_websocket);
+  /// Limits far above anything that a server sends.
+  static xmpp::ParserLimits WideLimits();
+
+  /// `limits`: of what it reads.
+  Client(Edge& edge, Ledger& ledger, std::string user, std::string resource, bool is_websocket,
+         const xmpp::ParserLimits& limits = WideLimits());
   ~Client() override;
 
   // ---- connections ----
@@ -83,6 +89,9 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
   int connections() const { return connections_; }
   std::size_t queued_bytes() const { return wire_ == nullptr ? 0 : wire_->queued_bytes(); }
 
+  /// Told each stanza that its session is given; must not call back.
+  std::function<void(const xmpp::Stanza&)> on_stanza;
+
  private:
   // Wire::Peer
   void OnBytes(std::string_view bytes) override;
@@ -113,6 +122,7 @@ class Client final : private Wire::Peer, private xmpp::StreamHandler {
   const std::string user_;
   const std::string resource_;
   const bool is_websocket_;
+  const xmpp::ParserLimits limits_;
   const std::string address_;
   std::size_t piece_ = 0;
   bool is_polite_ = true;

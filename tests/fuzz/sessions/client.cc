@@ -18,15 +18,6 @@ namespace {
 namespace ns = xmpp::ns;
 using gateway::Cat;
 
-xmpp::ParserLimits Wide() {
-  xmpp::ParserLimits limits;
-  limits.max_stanza_bytes = std::size_t{1} << 20;
-  limits.max_depth = 256;
-  limits.max_attributes = limits.max_namespaces = 1024;
-  limits.max_name_bytes = limits.max_elements = limits.max_white_space_bytes = std::size_t{1} << 20;
-  return limits;
-}
-
 /// For whoever looks at a finding.
 void Tell(const std::string& address, std::string_view arrow, std::string_view bytes) {
   static const bool tells = std::getenv("ROOKERY_FUZZ_TRANSCRIPT") != nullptr;
@@ -37,25 +28,35 @@ void Tell(const std::string& address, std::string_view arrow, std::string_view b
 
 /// A frame of a client: text, with a mask that changes nothing.
 std::string Frame(std::string_view text) {
+  const int length_bytes = text.size() < 126 ? 0 : text.size() <= 0xFFFF ? 2 : 8;
   std::string frame(1, '\x81');
-  if (text.size() < 126) {
-    frame.push_back(static_cast<char>(0x80 | text.size()));
-  } else {
-    frame.push_back('\xFE');
-    frame.push_back(static_cast<char>(text.size() >> 8));
-    frame.push_back(static_cast<char>(text.size() & 0xff));
-  }
+  frame.push_back(length_bytes == 0   ? static_cast<char>(0x80 | text.size())
+                  : length_bytes == 2 ? '\xFE'
+                                      : '\xFF');
+  for (int i = length_bytes; i-- > 0;)
+    frame.push_back(static_cast<char>(static_cast<std::uint64_t>(text.size()) >> (8 * i)));
   return Cat(frame, std::string(4, '\0'), text);
 }
 
 }  // namespace
 
-Client::Client(Edge& edge, Ledger& ledger, std::string user, std::string resource, bool is_websocket)
+xmpp::ParserLimits Client::WideLimits() {
+  xmpp::ParserLimits limits;
+  limits.max_stanza_bytes = std::size_t{1} << 20;
+  limits.max_depth = 256;
+  limits.max_attributes = limits.max_namespaces = 1024;
+  limits.max_name_bytes = limits.max_elements = limits.max_white_space_bytes = std::size_t{1} << 20;
+  return limits;
+}
+
+Client::Client(Edge& edge, Ledger& ledger, std::string user, std::string resource, bool is_websocket,
+               const xmpp::ParserLimits& limits)
     : edge_(edge),
       ledger_(ledger),
       user_(std::move(user)),
       resource_(std::move(resource)),
       is_websocket_(is_websocket),
+      limits_(limits),
       address_(Cat("192.0.2.", resource_)),
       full_jid_(Cat(user_, "/", resource_)) {}
 
@@ -75,7 +76,7 @@ void Client::Connect(Goal goal) {
   place_ = std::make_shared<Edge::Place>();
   parser_ =
       std::make_unique<xmpp::StreamParser>(is_websocket_ ? xmpp::Framing::kWebSocket : xmpp::Framing::kStream,
-                                           static_cast<xmpp::StreamHandler&>(*this), Wide());
+                                           static_cast<xmpp::StreamHandler&>(*this), limits_);
   wire_ = std::make_shared<Wire>(edge_, static_cast<Wire::Peer&>(*this), address_);
   edge_.world().Post(edge_, edge_.life(),
                      [&edge = edge_, wire = wire_, place = place_, is_websocket = is_websocket_] {
@@ -206,13 +207,12 @@ void Client::OnFrames() {
   while (frames_.size() >= 2) {
     const auto byte = [this](std::size_t at) { return static_cast<unsigned char>(frames_[at]); };
     std::size_t size = byte(1);
-    std::size_t head = 2;
-    Require(size <= 126, "a frame of the server is not masked and not huge");
-    if (size == 126) {
-      if (frames_.size() < 4) return;
-      size = static_cast<std::size_t>(byte(2)) << 8 | byte(3);
-      head = 4;
-    }
+    Require(size <= 127, "a frame of the server is not masked");
+    const std::size_t head = size == 126 ? 4 : size == 127 ? 10 : 2;
+    if (frames_.size() < head) return;
+    if (head > 2) size = 0;
+    for (std::size_t i = 2; i < head; ++i) size = size << 8 | byte(i);
+    Require(size <= limits_.max_stanza_bytes, "a frame of the server is not huge");
     if (frames_.size() < head + size) return;
     const unsigned opcode = byte(0);
     const std::string text = frames_.substr(head, size);
@@ -268,6 +268,7 @@ void Client::OnStanza(xmpp::Stanza stanza) {
   Require(has_session_, "a session's stanzas come behind what says that there is one");
   ++received_;
   ledger_.Received(*session, stanza);
+  if (on_stanza) on_stanza(stanza);
   const bool is_request =
       stanza.kind() == common::v1::STANZA_KIND_IQ && (stanza.type() == "get" || stanza.type() == "set");
   if (!is_request || !is_polite_) return;

@@ -13,7 +13,7 @@
 
 namespace rookery::fuzz {
 
-/// The settings of the streams: those of an operator with little memory and patience, so that limits are
+/// Settings of streams: those of an operator with little memory and patience, so that limits are
 /// reached.
 gateway::XmppSettings HostileSettings();
 
@@ -21,7 +21,9 @@ gateway::XmppSettings HostileSettings();
 /// their XML, SASL and XEP-0198 over wires. What its streams ask of the cluster is noted in the ledger.
 class Edge final : public simulation::Process {
  public:
-  Edge(simulation::Environment& environment, Ledger& ledger, std::string name);
+  /// `settings`: of the streams.
+  Edge(simulation::Environment& environment, Ledger& ledger, std::string name,
+       gateway::XmppSettings settings);
   ~Edge() override;
 
   /// The session that a connection has by now; null: none yet.
@@ -43,6 +45,7 @@ class Edge final : public simulation::Process {
 
   simulation::Environment& environment_;
   Ledger& ledger_;
+  const gateway::XmppSettings settings_;
   std::unique_ptr<Parts> parts_;
 };
 

@@ -146,6 +146,7 @@ struct Edge::Parts {
   Parts(simulation::Environment& environment, Edge& process, Ledger& ledger)
       : redis(MakeRedisClient(environment.world, process, environment.redis, environment.redis_data)),
         registry(routing::Registry::Create(process.io(), *redis)),
+        settings(process.settings_),
         links(
             process.io(), Clock::System(),
             [&environment, &process](const std::string& address, rpc::GatewayLinkHandler& handler) {
@@ -162,7 +163,7 @@ struct Edge::Parts {
   telemetry::Metrics metrics{"gateway"};
   std::unique_ptr<redis::Client> redis;
   std::unique_ptr<routing::Registry> registry;
-  const XmppSettings settings = HostileSettings();
+  const XmppSettings& settings;
   SessionLinks links;
   WatchedCluster cluster;
   QuickPasswords passwords;
@@ -179,8 +180,11 @@ struct Edge::Parts {
   ConnectionSet connections;
 };
 
-Edge::Edge(simulation::Environment& environment, Ledger& ledger, std::string name)
-    : Process(environment.world, std::move(name)), environment_(environment), ledger_(ledger) {}
+Edge::Edge(simulation::Environment& environment, Ledger& ledger, std::string name, XmppSettings settings)
+    : Process(environment.world, std::move(name)),
+      environment_(environment),
+      ledger_(ledger),
+      settings_(std::move(settings)) {}
 
 Edge::~Edge() = default;
 
