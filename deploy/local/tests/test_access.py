@@ -83,7 +83,12 @@ class AccessTest(unittest.TestCase):
         self.assertEqual(written["muc"], {"rookery.rooms", "rookery.users", "rookery.messages"})
         self.assertIn("rookery.rooms", written["session-manager"])
         self.assertEqual({acl.name for acl in acls if acl.user == "muc" and acl.operation == "read"}, {"rookery.muc", "rookery.rooms"})
+        self.assertEqual({acl.name for acl in acls if acl.user == "session-manager" and acl.operation == "read"}, {"rookery.session-managers", "rookery.users"})
+        self.assertEqual({acl.name for acl in acls if acl.user == "search" and acl.operation == "read"}, {"rookery.search", "rookery.messages"})
         self.assertEqual({acl.user for acl in acls}, {"session-manager", "muc", "search"})
+        self.assertEqual({acl.operation for acl in acls}, {"read", "write", "create", "describe", "describe-configs"})
+        self.assertTrue(all(acl.operation == "read" for acl in acls if acl.resource == "group"))
+        self.assertEqual({acl.resource for acl in acls}, {"topic", "group"})
 
     def test_of_postgresql_each_has_its_own_schema(self):
         statements = postgresql._rights(self.state)

@@ -228,6 +228,19 @@ TEST(Life, StartsServesAndDrains) {
   EXPECT_EQ(child.errors, "");
 }
 
+TEST(Life, TheAdminPortIsLoopbacks_UnlessSaidOtherwise) {
+  const auto listening = [](const std::string& host) {
+    return HasSubstr("\"event\":\"admin.listening\",\"address\":\"" + host + ":");
+  };
+  Child child({}, {});
+  ASSERT_TRUE(child.WaitFor("app.started"));
+  EXPECT_THAT(child.output, listening("127.0.0.1"));
+  Child open({}, {{"ADMIN__ADDRESS", "0.0.0.0:0"}});
+  ASSERT_TRUE(open.WaitFor("app.started"));
+  EXPECT_THAT(open.output, listening("0.0.0.0"));
+  EXPECT_THAT(open.Get("/healthz"), HasSubstr("200"));
+}
+
 TEST(Life, SaysWhyItIsNotReady) {
   Child child({}, {{"READY", "waiting for rain"}});
   ASSERT_TRUE(child.WaitFor("app.started"));

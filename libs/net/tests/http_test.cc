@@ -91,6 +91,47 @@ TEST(HttpRequestParser, RefusesWhatIsWrongOrTooLong) {
   }
 }
 
+/// A request whose header has so many bytes, most of them in repetitions of `field`.
+std::string RequestOf(std::size_t bytes, std::string_view field) {
+  std::string request = "GET / HTTP/1.1\r\n";
+  const std::string_view rest = "Z: z\r\n\r\n";
+  while (request.size() + field.size() + rest.size() <= bytes) request.append(field);
+  return request + "Z: " + std::string(bytes - request.size() - rest.size() + 1, 'z') + "\r\n\r\n";
+}
+
+TEST(HttpRequestParser, AHeaderHas8KiB_HoweverManyFieldsItHasAndHoweverItComes) {
+  for (const std::string& field : {std::string("a: b\r\n"), "X: " + std::string(7'000, 'x') + "\r\n"}) {
+    for (const std::size_t piece : {1u, 1'000u, 100'000u}) {
+      for (const std::size_t bytes : {8'192u, 8'193u}) {
+        const std::string request = RequestOf(bytes, field);
+        ASSERT_EQ(request.size(), bytes);
+        HttpRequestParser parser;
+        absl::StatusOr<std::optional<HttpRequest>> parsed = std::nullopt;
+        for (std::size_t at = 0; at < bytes && parsed.ok(); at += piece) {
+          parser.Append(std::string_view(request).substr(at, piece));
+          parsed = parser.Next();
+        }
+        if (bytes == 8'192u) {
+          EXPECT_TRUE(parsed.ok() && parsed->has_value()) << parsed.status() << " in pieces of " << piece;
+        } else {
+          EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument) << "in pieces of " << piece;
+        }
+      }
+    }
+  }
+}
+
+TEST(HttpRequestParser, NoMoreIsKeptOfAHeaderWithoutEndThanOneMayHave) {
+  for (const std::string& piece : {std::string("a: b\r\n"), std::string(1'000, 'x')}) {
+    HttpRequestParser parser;
+    parser.Append("GET / HTTP/1.1\r\nX: x\r\n");
+    std::size_t kept = 0;
+    for (; kept < 100'000 && parser.Next().ok(); kept += piece.size()) parser.Append(piece);
+    EXPECT_GT(kept, 8'000u);
+    EXPECT_LE(kept, 8'192 + piece.size());
+  }
+}
+
 TEST(FormatHttpResponse, HasItsLength) {
   EXPECT_EQ(
       FormatHttpResponse(

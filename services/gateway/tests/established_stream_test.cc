@@ -85,6 +85,9 @@ TEST_F(LiveStream, TypeAndLanguageHaveBounds) {
   Feed("<message type='" + std::string(65, 't') + "'/><message xml:lang='" + std::string(256, 'l') + "'/>");
   ASSERT_EQ(cluster_.sent.size(), 2u);
   for (const auto& sent : cluster_.sent) EXPECT_EQ(sent.refused, xmpp::ErrorCondition::kBadRequest);
+  Feed("<message type='" + std::string(64, 't') + "'/><message xml:lang='" + std::string(255, 'l') + "'/>");
+  ASSERT_EQ(cluster_.sent.size(), 4u);
+  for (std::size_t i = 2; i < 4; ++i) EXPECT_EQ(cluster_.sent[i].refused, std::nullopt);
 }
 
 TEST_F(LiveStream, WhateverIsAcceptedIsWithinTheLimitInEveryFraming) {

@@ -411,6 +411,58 @@ TEST_F(WebSocketStream, AnythingElseIsNotThere) {
   }
 }
 
+/// Nobody has signed in yet who speaks HTTP.
+class HttpBounds : public WebSocketStream {
+ protected:
+  /// Connects and sends pieces until the connection is closed. What was answered.
+  std::string Flood(std::string_view beginning, std::string_view piece) {
+    socket_ = {};
+    ConnectWebSocket();
+    std::string out = Feed(beginning);
+    for (sent_ = beginning.size(); !Closed() && sent_ < 1'000'000; sent_ += piece.size()) out += Feed(piece);
+    EXPECT_TRUE(Closed());
+    return out;
+  }
+  /// Bytes of the last flood.
+  std::size_t sent_ = 0;
+};
+
+TEST_F(HttpBounds, AHeaderWithoutEndEndsTheConnection_HoweverManyFieldsItHas) {
+  for (const std::string& piece : {std::string("a: b\r\n"), std::string(1'000, 'x')}) {
+    EXPECT_HAS(Flood("GET /xmpp-websocket HTTP/1.1\r\nX: x\r\n", piece), "HTTP/1.1 400 ");
+    EXPECT_LE(sent_, 8'192 + piece.size());
+    // Its end comes too late.
+    EXPECT_EQ(Feed("\r\n\r\n" + std::string(kUpgrade)), "");
+  }
+  // A line of a request that does not end, either.
+  EXPECT_HAS(Flood("GET /", std::string(1'000, 'x')), "HTTP/1.1 400 ");
+  EXPECT_LE(sent_, 9'192u);
+}
+
+TEST_F(HttpBounds, AnUpgradeHasThatManyBytesToo) {
+  for (const std::size_t bytes : {8'192u, 8'193u}) {
+    socket_ = {};
+    ConnectWebSocket();
+    std::string request = kUpgrade;
+    request.insert(request.size() - 2, "X: " + std::string(bytes - request.size() - 5, 'x') + "\r\n");
+    ASSERT_EQ(request.size(), bytes);
+    EXPECT_HAS(Feed(request), bytes == 8'192u ? "HTTP/1.1 101 " : "HTTP/1.1 400 ");
+    EXPECT_EQ(Closed(), bytes != 8'192u);
+  }
+}
+
+TEST_F(HttpBounds, ABodyIsBounded) {
+  // Refused before it comes.
+  EXPECT_HAS(Flood("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", "x"), "HTTP/1.1 400 ");
+  EXPECT_LT(sent_, 100u);
+  // And as it comes, in chunks of one byte, or as the trailer of none.
+  const std::string chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  Flood(chunked, "1\r\nx\r\n");
+  EXPECT_LT(sent_, 20 * settings_.limits_before_auth.max_stanza_bytes);
+  Flood(chunked + "0\r\n", "a: b\r\n");
+  EXPECT_LT(sent_, 20 * settings_.limits_before_auth.max_stanza_bytes);
+}
+
 TEST_F(WebSocketStream, AUrlCannotBreakOutOfTheDocument) {
   EXPECT_HAS(HostMetaXml("ws://\"><x/>"), "&quot;&gt;&lt;x/&gt;");
   EXPECT_HAS(HostMetaJson("ws://\"}\n"), "ws://\\\"}\"");

@@ -33,6 +33,28 @@ class DeliveryTest : public Cluster {
     }
     return delays;
   }
+  /// Returns the ids that the client was told are refused, in order.
+  static std::vector<std::string> Refused(const Client& client) {
+    std::vector<std::string> ids;
+    for (const xmpp::Stanza& stanza : Only(client.inbox, STANZA_KIND_MESSAGE, "error")) {
+      EXPECT_THAT(stanza.payload(), HasSubstr("resource-constraint"));
+      EXPECT_THAT(stanza.payload(), HasSubstr("type=\"wait\""));
+      ids.push_back(stanza.id());
+    }
+    return ids;
+  }
+  /// Signs in somebody who writes to bob. A contact is in bob's roster, a stranger is not.
+  Client& Writer(int n, bool is_contact) {
+    const std::string user = UserIn(0, n);
+    if (is_contact) roster_.rosters[bob_][user].from = true;
+    return SignIn(gateway_, user, "r");
+  }
+  void SayBig(Client& from, const std::string& id, std::size_t bytes) {
+    xmpp::Stanza message = Message(bob_, id);
+    message.set_payload("<body>" + std::string(bytes, 'x') + "</body>");
+    gateway_.Send(from, std::move(message));
+    Settle();
+  }
   Shard& ShardOfBob() { return *node(0).domain.shards().Find(1); }
   Gateway& gateway_;
   std::string alice_;
@@ -183,6 +205,54 @@ TEST_F(DeliveryTest, Offline_StrangersLeaveHalfOfTheRoomToContacts) {
   Settle();
   EXPECT_EQ(database_.Waiting(bob_), before + 2);
   EXPECT_EQ(roster_.gets, asked) << "they are known for a while";
+}
+
+TEST_F(DeliveryTest, Offline_ASenderHasHalfOfTheMessagesThatOthersLeave) {
+  node(0).settings.max_offline_messages = 16;
+  Client& alice = Writer(0, /*is_contact=*/true);
+  Client& carol = Writer(1, /*is_contact=*/true);
+  for (int i = 0; i < 12; ++i) gateway_.Send(alice, Message(bob_, "a" + std::to_string(i)));
+  Settle();
+  EXPECT_EQ(database_.Waiting(bob_), 8u);
+  EXPECT_THAT(Refused(alice), ElementsAre("a8", "a9", "a10", "a11"));
+  for (int i = 0; i < 6; ++i) gateway_.Send(carol, Message(bob_, "c" + std::to_string(i)));
+  Settle();
+  EXPECT_EQ(database_.Waiting(bob_), 8u + 4u);
+  EXPECT_THAT(Refused(carol), ElementsAre("c4", "c5"));
+}
+
+TEST_F(DeliveryTest, Offline_ASenderHasHalfOfTheBytesThatOthersLeave) {
+  node(0).settings.max_offline_bytes = 40'000;
+  Client& alice = Writer(0, /*is_contact=*/true);
+  Client& carol = Writer(1, /*is_contact=*/true);
+  for (const char* id : {"a0", "a1", "a2"}) SayBig(alice, id, 10'000);
+  EXPECT_THAT(Refused(alice), ElementsAre("a1", "a2"));
+  for (const char* id : {"c0", "c1"}) SayBig(carol, id, 10'000);
+  EXPECT_THAT(Refused(carol), ElementsAre("c1"));
+  SayBig(alice, "small", 100);
+  EXPECT_THAT(Refused(alice), ElementsAre("a1", "a2"));
+  Client& bob = gateway_.Start(bob_, "b");
+  Settle();
+  gateway_.Send(bob, Presence());
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ElementsAre("a0", "c0", "small"));
+}
+
+TEST_F(DeliveryTest, Offline_StrangersLeaveHalfOfTheBytesToContacts) {
+  node(0).settings.max_offline_bytes = 80'000;
+  Client& one = Writer(0, /*is_contact=*/false);
+  Client& another = Writer(1, /*is_contact=*/false);
+  Client& third = Writer(2, /*is_contact=*/false);
+  Client& contact = Writer(3, /*is_contact=*/true);
+  for (const char* id : {"o0", "o1"}) SayBig(one, id, 10'000);
+  EXPECT_THAT(Refused(one), ElementsAre("o1"));
+  SayBig(another, "a0", 10'000);
+  EXPECT_THAT(Refused(another), IsEmpty());
+  SayBig(third, "t0", 10'000);
+  EXPECT_THAT(Refused(third), ElementsAre("t0"));
+  SayBig(contact, "c0", 10'000);
+  EXPECT_THAT(Refused(contact), IsEmpty());
+  EXPECT_EQ(database_.Waiting(bob_), 3u);
 }
 
 TEST_F(DeliveryTest, NoSuchAccount) {
@@ -545,7 +615,7 @@ TEST_F(DeliveryTest, Overflow_BytesCountToo) {
   }
   Settle();
   ASSERT_FALSE(bob.ended);
-  for (int i = 0; i < 100; ++i)
+  for (int i = 0; i < 200; ++i)
     gateway_.Send(bob, Iq("get", "localhost", "p" + std::to_string(i), "ping", "urn:xmpp:ping"));
   Settle();
   EXPECT_TRUE(bob.ended);

@@ -326,8 +326,9 @@ class FakeRoster final : public Roster {
   };
   std::map<std::string, std::map<std::string, Item>> rosters;
   bool down = false;
-  /// Nobody is given a roster meanwhile.
+  /// Nobody is given a roster meanwhile; or nobody this user's.
   bool held = false;
+  std::string held_of;
   /// Before each answer to who asks for a roster. May throw.
   std::function<void()> on_get;
   /// Whoever asks for a roster is told that it cannot be had.
@@ -361,7 +362,7 @@ class FakeRoster final : public Roster {
                                                           std::uint64_t trace_id) override {
     traces.push_back(trace_id);
     ++gets;
-    while (held) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    while (held || held_of == request.user()) co_await runtime::Sleep(std::chrono::milliseconds(1));
     if (on_get) on_get();
     if (down || gets_fail) co_return Away();
     roster::v1::GetRosterResponse response;

@@ -2,6 +2,8 @@
 
 #include "cluster.h"
 #include "domain/features/hooks.h"
+#include "domain/records/record_order.h"
+#include "rookery/events/homes.h"
 
 namespace rookery::session_manager {
 namespace {
@@ -49,6 +51,14 @@ class IqTest : public Cluster {
       if (answer.payload().find(condition) != std::string::npos) return condition;
     return answer.payload();
   }
+  /// A name in that shard that nobody has.
+  static std::string NobodyIn(std::uint32_t shard) {
+    for (int i = 0;; ++i) {
+      std::string name = "nobody" + std::to_string(i) + "@localhost";
+      if (events::ShardOfAccount(name, kShards) == shard) return name;
+    }
+  }
+  std::vector<xmpp::Stanza> Refusals() const { return Only(asker_->inbox, STANZA_KIND_IQ, "error"); }
   Gateway& gateway_;
   std::string alice_, bob_;
   Client* asker_ = nullptr;
@@ -156,6 +166,85 @@ TEST_F(IqTest, AFloodOfQuestionsToAnAbsentUserHoldsUpNothing) {
   EXPECT_TRUE(RunUntil([&] { return database_.Waiting(bob_) == 1; }));
   roster_.held = false;
   EXPECT_TRUE(RunUntil([&] { return Only(asker_->inbox, STANZA_KIND_IQ, "error").size() == 300; }));
+}
+
+TEST_F(IqTest, ManyQuestionsToOneWhoDoesNotExist_NoStoreIsAskedAgain) {
+  const std::string nobody = NobodyIn(2);
+  // To a resource, and of a kind that no account answers.
+  const auto ask = [&](std::size_t count) {
+    asker_->inbox.clear();
+    for (std::size_t i = 0; i < count; ++i) {
+      gateway_.Send(*asker_, Iq("get", nobody + "/x", "r" + std::to_string(i), "ping", kPing));
+      gateway_.Send(*asker_, Iq("get", nobody, "a" + std::to_string(i), "unknown", "x:y"));
+    }
+    EXPECT_TRUE(RunUntil([&] { return Refusals().size() == 2 * count; }));
+    for (const xmpp::Stanza& error : Refusals())
+      EXPECT_THAT(error.payload(), HasSubstr("service-unavailable"));
+    EXPECT_EQ(node(1).domain.shards().Find(2)->FindUser(nobody), nullptr);
+  };
+  const int accounts_asked = database_.statements;
+  const int rosters_asked = roster_.gets;
+  const int settings_asked = roster_.settings_gets;
+  for (int round = 0; round < 3; ++round) ask(100);
+  EXPECT_EQ(database_.statements, accounts_asked);
+  EXPECT_EQ(roster_.gets, rosters_asked);
+  EXPECT_EQ(roster_.settings_gets, settings_asked + 1) << "what it has set is remembered";
+}
+
+TEST_F(IqTest, AFloodOfQuestionsToOneWhoDoesNotExist_FewAreLookedUp) {
+  const std::string nobody = NobodyIn(2);
+  const int asked = roster_.gets;
+  roster_.held = true;
+  for (int i = 0; i < 300; ++i)
+    gateway_.Send(*asker_, Iq("get", nobody, "q" + std::to_string(i), "ping", kPing));
+  ASSERT_TRUE(RunUntil([&] { return Refusals().size() >= 300u - RecordOrder::kMaxQueries; }));
+  EXPECT_EQ(roster_.gets, asked + 1) << "one sender's go one at a time";
+  roster_.held = false;
+  ASSERT_TRUE(RunUntil([&] { return Refusals().size() == 300; }));
+  EXPECT_LE(roster_.gets, asked + RecordOrder::kMaxQueries);
+}
+
+TEST_F(IqTest, AFloodOfQuestionsToOneWhoDoesNotExist_WhoSignsInMeanwhileDoesNotWait) {
+  gateway_.Send(*asker_, Message(bob_, "m1"));
+  Settle();
+  const std::string nobody = NobodyIn(2);  // of bob's shard
+  roster_.held_of = nobody;
+  for (int i = 0; i < 300; ++i)
+    gateway_.Send(*asker_, Iq("get", nobody, "q" + std::to_string(i), "ping", kPing));
+  Settle();
+  Client& bob = gateway_.Start(bob_, "b");
+  Settle();
+  EXPECT_TRUE(bob.started);
+  gateway_.Send(bob, Presence());
+  gateway_.Send(bob, Message(alice_, "m2"));
+  Settle();
+  EXPECT_EQ(bob.confirmed, bob.sent);
+  EXPECT_THAT(bob.MessageIds(), ::testing::ElementsAre("m1"));
+  EXPECT_THAT(asker_->MessageIds(), ::testing::ElementsAre("m2")) << "nor does who asks";
+  EXPECT_LT(Refusals().size(), 300u) << "the rest still waits";
+  roster_.held_of.clear();
+  EXPECT_TRUE(RunUntil([&] { return Refusals().size() == 300; }));
+}
+
+// Questions that wait hold back nothing that others send to the one who is asked.
+TEST_F(IqTest, AFloodOfQuestionsToAnAbsentUser_WhoSignsInMeanwhileIsReached) {
+  roster_.held = true;
+  for (int i = 0; i < 300; ++i)
+    gateway_.Send(*asker_, Iq("get", bob_, "q" + std::to_string(i), "ping", kPing));
+  Settle();
+  // Without presence, which would wait for the roster itself.
+  Client& bob = SignIn(gateway_, bob_, "b", std::nullopt);
+  Client& carol = SignIn(gateway_, UserIn(2, 2), "c", std::nullopt);
+  gateway_.Send(carol, Message(bob.jid, "m1"));
+  gateway_.Send(carol, Iq("get", bob.jid, "q", "ping", kPing));
+  gateway_.Send(bob, Message(carol.jid, "m2"));
+  Settle();
+  EXPECT_THAT(bob.MessageIds(), ::testing::ElementsAre("m1"));
+  EXPECT_EQ(Only(bob.inbox, STANZA_KIND_IQ, "get").size(), 1u);
+  EXPECT_THAT(carol.MessageIds(), ::testing::ElementsAre("m2"));
+  EXPECT_LT(Refusals().size(), 300u) << "the rest still waits";
+  roster_.held = false;
+  EXPECT_TRUE(RunUntil([&] { return Refusals().size() == 300; }));
 }
 
 TEST_F(IqTest, ToAnAbsentUser_NothingOfTheUserOutlivesTheAnswer) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "cluster.h"
+#include "domain/metrics.h"
 #include "rookery/events/homes.h"
 
 namespace rookery::session_manager {
@@ -158,6 +159,82 @@ TEST_F(SlowClients, B3_SeveralDevices_TheQuickOneDoesNotWait) {
   EXPECT_THAT(phone.MessageIds(), SizeIs(2));
 }
 
+/// Thousands have asked to subscribe to bob while he was away, and alice has written to him.
+class ManyRequests : public SlowClients {
+ protected:
+  static constexpr std::size_t kPace = 65'536;
+  ManyRequests() {
+    for (int i = 0; i < 3; ++i) node(i).settings.max_unacked_packets = 5'000;
+    for (int i = 0; i < 2'000; ++i) {
+      const std::string from = "asking" + std::to_string(i) + "@localhost";
+      FakeRoster::Item& item = roster_.rosters[bob_][from];
+      item.pending_in = true;
+      item.request = Presence("subscribe", bob_);
+      item.request.set_from(from);
+      item.request.set_payload("<status>" + std::string(100, 'x') + "</status>");
+      asking_.push_back(from);
+    }
+    std::sort(asking_.begin(), asking_.end());
+    SayMany(0, 3, bob_);
+    bob = &SignIn(other_, bob_, "b", std::nullopt);
+    other_.EnableStreamManagement(*bob);
+    bob->acks = false;
+    other_.Send(*bob, Presence());
+    Settle();
+  }
+  /// The client takes what is under way.
+  void Take(Client& client) {
+    std::size_t bytes = 0;
+    for (const xmpp::Stanza& stanza : client.Take()) {
+      bytes += stanza.ByteSizeLong();
+      if (stanza.type() == "subscribe") shown_.push_back(stanza.from());
+      if (stanza.kind() == STANZA_KIND_MESSAGE) messages_.push_back(stanza.id());
+    }
+    EXPECT_LE(bytes, kPace);
+    client.gateway->Deliver(client, client.last_seq);
+  }
+  bool TakeAll(Client& client) {
+    return Eventually([&] {
+      Take(client);
+      return messages_.size() >= 3;
+    });
+  }
+  void ExpectEachShownOnce() {
+    std::sort(shown_.begin(), shown_.end());
+    EXPECT_EQ(shown_.size(), asking_.size());
+    EXPECT_TRUE(shown_ == asking_);
+    EXPECT_EQ(messages_, Ids(0, 3));
+  }
+  std::vector<std::string> asking_, shown_, messages_;
+  Client* bob = nullptr;
+};
+
+TEST_F(ManyRequests, B3_AFewAreUnderWayAtATime_AndEachIsShownOnce) {
+  const std::size_t had = bob->inbox.size();
+  EXPECT_GT(had, 0u);
+  // It takes nothing, and is given no more.
+  Elapse(settings_.window_time + std::chrono::seconds(1));
+  EXPECT_EQ(bob->inbox.size(), had);
+  Take(*bob);
+  EXPECT_LT(shown_.size(), asking_.size() / 10);
+  ASSERT_TRUE(TakeAll(*bob));
+  ExpectEachShownOnce();
+  EXPECT_FALSE(bob->ended);
+}
+
+TEST_F(ManyRequests, B3_ResumedInTheMiddle_EachIsShownOnce) {
+  Take(*bob);
+  Settle();
+  EXPECT_THAT(bob->inbox, ::testing::Not(IsEmpty())) << "the next ones are under way, and lost with the link";
+  Client& again = gateway_.Resume(*bob, static_cast<std::uint32_t>(bob->acked_seq - bob->base_seq));
+  again.inbox.clear();
+  Settle();
+  ASSERT_TRUE(again.started);
+  ASSERT_TRUE(TakeAll(again));
+  ExpectEachShownOnce();
+  EXPECT_FALSE(again.ended);
+}
+
 // ---- who has too much ------------------------------------------------------------
 
 TEST_F(SlowClients, B4_ChatStatesDoNotEndAnAbsentSession) {
@@ -171,6 +248,51 @@ TEST_F(SlowClients, B4_ChatStatesDoNotEndAnAbsentSession) {
   ASSERT_TRUE(Eventually([&] { return again.MessageIds().size() > 1 && again.MessageIds().back() == "m2"; }));
   const std::vector<std::string> ids = again.MessageIds();
   EXPECT_EQ(std::count(ids.begin(), ids.end(), "m1"), 1);
+}
+
+// What waits for a session has no shares of senders: one may take all that is open to others. What the others
+// send is told anew then, or waits in the store, where each sender has a share.
+TEST_F(SlowClients, B4_OneSenderFloodsAnAbsentSession_WhatOthersSendIsNotLost) {
+  node(1).settings.max_offline_messages = 16;
+  const std::string friend_of_bob = UserIn(0, 1);
+  roster_.Befriend(bob_, friend_of_bob);
+  Client& carol = SignIn(gateway_, friend_of_bob, "c");
+  Client& bob = Slow();
+  other_.End(bob, END_REASON_CONNECTION_LOST);
+  Settle();
+  for (int i = 0; i < 2 * kMost; ++i) {
+    Compose(bob.jid);
+    gateway_.Send(*alice, Presence({}, bob.jid));
+    gateway_.Send(*alice, Iq("result", bob.jid, "r" + std::to_string(i)));
+    gateway_.Send(*alice, Message(bob_, Id(i)));
+  }
+  Settle();
+  EXPECT_GT(node(1).domain.metrics().spared.Value(), 0);
+  const auto refused = Only(alice->inbox, STANZA_KIND_MESSAGE, "error");
+  EXPECT_THAT(refused, ::testing::Not(IsEmpty()));
+  for (const xmpp::Stanza& error : refused)
+    EXPECT_THAT(error.payload(), ::testing::HasSubstr("resource-constraint"));
+  gateway_.Send(carol, Message(bob_, "carol's"));
+  gateway_.Send(carol, Presence("unavailable"));
+  Settle();
+  EXPECT_THAT(Only(carol.inbox, STANZA_KIND_MESSAGE, "error"), IsEmpty());
+  EXPECT_FALSE(bob.ended);
+
+  Client& again = Back(bob);
+  ASSERT_TRUE(
+      Eventually([&] { return again.MessageIds().size() > 1 && again.MessageIds().back() == "carol's"; }));
+  std::vector<std::string> ids = again.MessageIds();
+  std::erase(ids, "");  // chat states
+  ids.pop_back();
+  EXPECT_EQ(ids, Ids(0, static_cast<int>(ids.size()))) << "those of the flood that were not refused";
+  EXPECT_EQ(ids.size() + refused.size(), 2u * kMost);
+  EXPECT_TRUE(Eventually([&] {
+    const auto gone = Only(again.inbox, STANZA_KIND_PRESENCE, "unavailable");
+    return std::any_of(gone.begin(), gone.end(), [&](const xmpp::Stanza& stanza) {
+      return xmpp::BareOf(stanza.from()) == friend_of_bob;
+    });
+  }));
+  EXPECT_FALSE(again.ended);
 }
 
 TEST_F(SlowClients, B4_MessagesForAnAbsentSession_WaitInTheStore_AndComeInOrder) {

@@ -16,6 +16,8 @@ TOPICS = {"users": ("rookery.users", "UserRecord"), "messages": ("rookery.messag
           "presence": ("rookery.presence", "PresenceEvent"), "rooms": ("rookery.rooms", "RoomRecord")}
 _FILES = {"UserRecord": "user_record", "MessageEvent": "message_event", "PresenceEvent": "presence_event",
           "RoomRecord": "room_record"}
+# The cluster's only broker.
+_NODE = 1
 _generated: tempfile.TemporaryDirectory | None = None
 
 
@@ -62,20 +64,103 @@ def read(broker: Broker, topic: str, since: dict[int, int], until: dict[int, int
 
 
 @contextlib.contextmanager
+def _administration(broker: Broker):
+    """Kafka's administration, as far as this user may go."""
+    from kafka.admin import KafkaAdminClient
+
+    client = KafkaAdminClient(bootstrap_servers=broker.address, **_sasl(broker))
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextlib.contextmanager
 def denied(admin: Broker, user: str, operation: str, topic: str):
     """`user` may not do `operation` (WRITE) with the topic for a while."""
-    from kafka.admin import ACL, ACLFilter, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
+    from kafka.admin import ACL, ACLFilter, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
-    client = KafkaAdminClient(bootstrap_servers=admin.address, **_sasl(admin))
     rule = (f"User:{user}", "*", ACLOperation[operation], ACLPermissionType.DENY, ResourcePattern(ResourceType.TOPIC, TOPICS[topic][0]))
-    try:
+    with _administration(admin) as client:
         client.create_acls([ACL(*rule)])
         try:
             yield
         finally:
             client.delete_acls([ACLFilter(*rule)])
-    finally:
-        client.close()
+
+
+def rights(admin: Broker) -> set[tuple[str, str, str, str]]:
+    """(user, operation, kind of resource, its name) of everything that the broker's rules allow to somebody. A name that
+    stands for all that begin with it ends with a star."""
+    from kafka.admin import ACLFilter, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePatternFilter, ResourceType
+
+    any_resource = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
+    with _administration(admin) as client:
+        rules, _ = client.describe_acls(ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ALLOW, any_resource))
+    found = set()
+    for rule in rules:
+        resource = rule.resource_pattern
+        star = "" if resource.pattern_type is ACLResourcePatternType.LITERAL else "*"
+        found.add((rule.principal.removeprefix("User:"), rule.operation.name, resource.resource_type.name, resource.resource_name + star))
+    return found
+
+
+def operations(broker: Broker) -> dict[str, set[str]]:
+    """Topic -> what the broker says that its user may do with it, of all topics that it shows to that user."""
+    with _administration(broker) as client:
+        return {topic["name"]: set(topic["authorized_operations"] or ()) for topic in client.describe_topics()}
+
+
+def groups_seen(broker: Broker, groups: list[str]) -> set[str]:
+    """Those of the groups that its user may see: whoever may read as a group, or delete it, may."""
+    with _administration(broker) as client:
+        described = client.describe_groups(groups, group_coordinator_id=_NODE)
+    errors = {group: described[group]["error"] for group in groups}
+    assert all(not error or "GroupAuthorizationFailed" in error for error in errors.values()), errors
+    return {group for group, error in errors.items() if not error}
+
+
+def administers(broker: Broker) -> list[str]:
+    """What its user may do that is the administrator's. Where it may, little has changed afterwards."""
+    from kafka.admin import (ACL, ACLFilter, ACLOperation, ACLPermissionType, ACLResourcePatternType, ConfigResource, ResourcePattern,
+                             ResourcePatternFilter, ResourceType)
+    from kafka.errors import AuthorizationError
+
+    any_rule = ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY,
+                         ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY))
+    rule_for_nobody = ACL("User:nobody", "*", ACLOperation.READ, ACLPermissionType.ALLOW, ResourcePattern(ResourceType.TOPIC, "nothing"))
+    setting = ConfigResource("BROKER", str(_NODE), {"log.cleaner.threads": "2"})
+    # Its name begins as those of ours do.
+    topic = {"rookery.other": {"num_partitions": 1, "replication_factor": 1}}
+    done = []
+    with _administration(broker) as client:
+        for what, attempt in {
+            "look at rules": lambda: client.describe_acls(any_rule),
+            "make rules": lambda: client.create_acls([rule_for_nobody]),
+            "make other topics": lambda: client.create_topics(topic, validate_only=True),
+            "set up the broker": lambda: client.alter_configs([setting], validate_only=True, raise_on_unknown=False, incremental=True),
+        }.items():
+            try:
+                answer = attempt()
+            except AuthorizationError:
+                continue
+            # Some errors are returned.
+            if "AuthorizationFailed" not in str(answer):
+                done.append(f"{what} ({answer})")
+    return done
+
+
+def may_read(broker: Broker, topic: str) -> bool:
+    """Whether records of the topic come, or would if there were any."""
+    from kafka.errors import TopicAuthorizationFailedError
+
+    try:
+        with _consumer(broker, topic) as (consumer, parts):
+            consumer.seek_to_beginning(*parts)
+            consumer.poll(timeout_ms=5_000)
+        return True
+    except TopicAuthorizationFailedError:
+        return False
 
 
 def may_append(broker: Broker, topic: str) -> bool:

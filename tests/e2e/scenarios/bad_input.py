@@ -310,6 +310,44 @@ async def a_stanza_that_grows_when_it_is_written_is_refused(cluster: Cluster) ->
 
 
 @scenario
+async def http_that_has_no_end(cluster: Cluster) -> None:
+    """Where HTTP comes before XMPP: a header that is too long is refused whatever it says; one that goes on and on costs neither
+    memory nor the time that a sign-in may take."""
+    host, _, port = cluster.address("gateway/1", "websocket").rpartition(":")
+    before = highest = cluster.memory("gateway/1")
+
+    async def watch() -> None:
+        nonlocal highest
+        while True:
+            highest = max(highest, cluster.memory("gateway/1"))
+            await asyncio.sleep(0.01)
+
+    async def answer_to(piece: bytes, size: int) -> bytes:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        data = b"GET /xmpp-websocket HTTP/1.1\r\nHost: localhost\r\n" + piece * (size // len(piece))
+        try:
+            for at in range(0, len(data), 10_000):
+                writer.write(data[at : at + 10_000])
+                await writer.drain()
+            return await reader.read()
+        except ConnectionError:
+            return b""  # Closed before all was taken.
+        finally:
+            writer.transport.abort()
+
+    watching = asyncio.create_task(watch())
+    for piece in (b"a: b\r\n", b"x"):
+        answer = await asyncio.wait_for(answer_to(piece, 9_000), 10)
+        assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 ")), answer[:100]
+        # Earlier than the silent are sent away (half_open_before_sign_in).
+        answers = await asyncio.wait_for(asyncio.gather(*(answer_to(piece, 2**20) for _ in range(50))), 10)
+        assert all(not a or a.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 ")) for a in answers), answers
+    watching.cancel()
+    assert highest - before < 20 * 2**20, f"the gateway grew by {highest - before >> 20} MB for headers without end"
+    await _alive(cluster)
+
+
+@scenario
 async def garbage_on_every_listener(cluster: Cluster) -> None:
     """Bytes that are of no protocol at all, also where only our own services should knock: whoever
     ends the stream after them has the connection closed."""

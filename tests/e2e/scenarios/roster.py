@@ -1,7 +1,7 @@
 """Rosters and subscriptions: RFC 6121 sections 2, 3 and appendix A."""
 
 from harness import ns
-from harness.client import Client, StanzaError
+from harness.client import Client, StanzaError, error_of
 from harness.cluster import Cluster
 from harness.people import account, another, befriend, interested, leave, pair, person, unique
 from harness.runner import scenario
@@ -81,13 +81,17 @@ async def what_a_set_must_not_do(cluster: Cluster) -> None:
     assert await _condition(ann.iq("set", f"<query xmlns='{ns.ROSTER}'/>")) == "bad-request"
     assert await _condition(_set(ann, friend, groups=("twice", "twice"))) == "bad-request"
     assert await _condition(_set(ann, friend, groups=("",))) == "not-acceptable"
-    assert await _condition(_set(ann, friend, "n" * 5000)) == "not-acceptable"
-    assert await _condition(_set(ann, friend, groups=("g" * 5000,))) == "not-acceptable"
+    for size in (1024, 5000):
+        assert await _condition(_set(ann, friend, "n" * size)) == "not-acceptable"
+        assert await _condition(_set(ann, friend, groups=("g" * size,))) == "not-acceptable"
     assert await _condition(_set(ann, "a b@c", "x")) in ("jid-malformed", "bad-request")
     assert await _condition(_set(ann, friend, extra=" subscription='remove'")) == "item-not-found"
     # `ask` and any subscription but remove are ignored.
     await _set(ann, friend, extra=" subscription='both' ask='subscribe'")
     assert await _item(ann, friend) == {"jid": friend, "subscription": "none", "groups": []}
+    # As long as they may be.
+    await _set(ann, friend, "n" * 1023, ("g" * 1023,))
+    assert await _item(ann, friend) == {"jid": friend, "subscription": "none", "name": "n" * 1023, "groups": ["g" * 1023]}
     await leave(ann, bob)
 
 
@@ -175,6 +179,28 @@ async def request_is_shown_until_it_is_answered(cluster: Cluster) -> None:
     await bob.available()
     await bob.sync()
     assert not bob.has(lambda s: s.get("type") == "subscribe"), "a request that was declined is shown again"
+    await leave(ann, bob)
+
+
+@scenario
+async def a_subscription_says_no_more_than_4_kib(cluster: Cluster) -> None:
+    """A stranger's request is stored, and shown to every device again and again."""
+    ann, bob = await pair(cluster)
+
+    def say(type_: str, size: int) -> None:
+        ann.send(f"<presence xmlns='{ns.CLIENT}' id='{type_}' type='{type_}' to='{bob.bare}'><status>{'x' * size}</status></presence>")
+
+    for type_ in ("subscribe", "subscribed", "unsubscribe", "unsubscribed"):
+        say(type_, 4097)
+        answer = await ann.expect(lambda s: name(s) == "presence" and s.get("id") == type_ and s.get("type") == "error", f"an error for {type_}")
+        assert error_of(answer)[1] == "policy-violation", text(answer)
+    await ann.sync_through(bob.bare)
+    await bob.sync()
+    assert not bob.has(lambda s: s.get("from") == ann.bare), [text(s)[:200] for s in bob.inbox]
+    assert await _item(ann, bob.bare) is None, "refused, and noted in the roster all the same"
+    say("subscribe", 4000)
+    request = await bob.expect_presence(ann.bare, "subscribe")
+    assert request.findtext(f"{{{ns.CLIENT}}}status") == "x" * 4000, text(request)[:200]
     await leave(ann, bob)
 
 

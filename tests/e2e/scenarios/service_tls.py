@@ -3,8 +3,11 @@ TLS to Kafka."""
 
 import asyncio
 import contextlib
+import os
+import re
 import socket
 import ssl
+import subprocess
 import time
 from pathlib import Path
 
@@ -58,6 +61,61 @@ async def without_a_certificate_of_ours_nobody_is_let_in(cluster: Cluster) -> No
                 assert other == server, f"{server} says that it is {other}"
             except ssl.SSLCertVerificationError:
                 assert other != server
+
+
+_REDIS, _KAFKA, _PG = ("REDIS__ADDRESSES", "127.0.0.1:1"), ("KAFKA__BROKERS", "127.0.0.1:1"), ("PG__CONNECTION", "host=127.0.0.1 port=1")
+# So that one that starts all the same meets nobody.
+_NOWHERE = {"session-manager": (_REDIS, _KAFKA, _PG), "roster": (_REDIS, _PG), "muc": (_REDIS, _KAFKA, _PG), "search": (_REDIS, _KAFKA)}
+# The exit status of wrong settings.
+_WRONG_SETTINGS = 78
+
+
+async def _run(cluster: Cluster, service: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
+    """The program that is the service, with these settings and no others."""
+    program = os.readlink(f"/proc/{cluster.process(f'{service}/1')['pid']}/exe")
+    prefix = f"ROOKERY_{service.upper().replace('-', '_')}__"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ROOKERY_")}
+    environment |= {prefix + key: value for key, value in (*_NOWHERE.get(service, ()), *settings.items())}
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: subprocess.run(
+        [program, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20))
+
+
+@scenario
+async def beyond_this_machine_no_service_listens_without_tls_unless_told_so(cluster: Cluster) -> None:
+    """Each service's own program."""
+    for service, _, _ in _SERVERS:
+        own = cluster.service_certificates
+        tls = {"RPC__TLS__CA_FILE": str(own / "ca.pem"), "RPC__TLS__CERTIFICATE_FILE": str(own / f"{service}.pem"),
+               "RPC__TLS__KEY_FILE": str(own / f"{service}.key")}
+        for address in ("0.0.0.0:0", "[::]:0"):
+            for settings, missing in (
+                ({}, "rpc.insecure"),
+                ({"RPC__INSECURE": "false"}, "rpc.insecure"),
+                # That it trusts somebody does not make others prove who they are.
+                ({"RPC__TLS__CA_FILE": tls["RPC__TLS__CA_FILE"]}, "rpc.tls.certificate-file"),
+            ):
+                ended = await _run(cluster, service, RPC__ADDRESS=address, **settings)
+                assert ended.returncode == _WRONG_SETTINGS and missing in ended.stderr, f"{service} at {address} with {settings}: {ended}"
+                assert "rpc.listening" not in ended.stdout and "admin.listening" not in ended.stdout, ended.stdout
+            for settings in ({"RPC__INSECURE": "true"}, tls):
+                checked = await _run(cluster, service, "--check-config", RPC__ADDRESS=address, **settings)
+                assert checked.returncode == 0, f"{service} at {address} with {settings}: {checked}"
+
+
+@scenario
+async def unless_told_so_a_service_listens_on_loopback_only(cluster: Cluster) -> None:
+    """Also where it is asked for metrics and its health, which may be open: it tells no secrets there."""
+    for service in _SERVICES:
+        reference = (await _run(cluster, service, "--config-reference")).stdout
+        defaults = dict(re.findall(r"^\| `((?:admin|rpc)\.address)` \| `([^`]*)` \|", reference, re.MULTILINE))
+        expected = {"admin.address": "127.0.0.1:0"} | ({} if service == "gateway" else {"rpc.address": "127.0.0.1:0"})
+        assert defaults == expected, f"{service}: {defaults}"
+        # Clients' doors are none by default.
+        doors = dict(re.findall(r"^\| `(listeners\.[a-z-]+\.address)` \| (\S*) ?\|", reference, re.MULTILINE))
+        assert len(doors) == (4 if service == "gateway" else 0) and not any(doors.values()), f"{service}: {doors}"
+        if service != "gateway":
+            checked = await _run(cluster, service, "--check-config", ADMIN__ADDRESS="0.0.0.0:0")
+            assert checked.returncode == 0, f"{service}: {checked}"
 
 
 @scenario
