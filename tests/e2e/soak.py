@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Awaitable, Callable, Coroutine
 
 from harness.cluster import Cluster
-from harness.faults import Span, may_lose_connection, may_lose_session
+from harness.faults import Span, may_be_out_of_reach, may_lose_connection, may_lose_session
 from harness.relay import Link, Processes, Relay
 from harness.traffic import Talker, Traffic
 from harness.wait import until
@@ -145,6 +145,7 @@ class Soak:
         self.spans: list[Span] = []
         traffic.may_lose_session = self._may_lose_session
         traffic.may_lose_connection = lambda talker: may_lose_connection(self.spans, talker.at, time.monotonic())
+        traffic.may_be_out_of_reach = self._may_be_out_of_reach
         # Since when, or until when, something is wrong with what there is one of.
         self._without_since = 0.0
         self._calm_until = 0.0
@@ -237,6 +238,9 @@ class Soak:
     def _may_lose_session(self, talker: Talker) -> float | None:
         shard = self.cluster.shard(talker.client.bare)
         return may_lose_session(self.spans, talker.at, shard, talker.until, max(talker.until, talker.tried))
+
+    def _may_be_out_of_reach(self, talker: Talker) -> bool:
+        return may_be_out_of_reach(self.spans, talker.at, self.cluster.shard(talker.client.bare), time.monotonic())
 
     async def repaired(self) -> None:
         while self.repairs:

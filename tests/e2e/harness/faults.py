@@ -49,3 +49,14 @@ def may_lose_connection(spans: Iterable[Span], gateways: set[str], now: float) -
     return any(
         span.apart & gateways and min(now, span.ended) - span.began >= LINK_GRACE and now <= span.ended + DETECTED for span in spans
     )
+
+
+def may_be_out_of_reach(spans: Iterable[Span], gateways: set[str], shard: int, now: float) -> bool:
+    """Whether an owner of `shard` may not have known until now of sessions on `gateways`, and told others, rooms among them, that
+    nobody is there: the gateway was apart from session-managers when the shard had a new owner, or about to."""
+    spans = list(spans)
+    return any(
+        one.apart & gateways and now <= one.ended + DETECTED
+        and any(other is not one and shard in other.shards and other.began <= one.ended and one.began <= other.ended + DETECTED for other in spans)
+        for one in spans
+    )

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from harness import ns
+from harness.client import error_of
 from harness.rooms import configure, enter, room_in, statuses
 from harness.wait import until
 from harness.xml import Element, child, name, text
@@ -42,14 +43,17 @@ class Stay:
 
 class RoomAccount:
     """`members` are in every room of `rooms`, whenever they have a session. What they say may be lost, or said though
-    they were told otherwise, where it is in `ambiguous`."""
+    they were told otherwise, where it is in `ambiguous`. One that `may_be_out_of_reach` may find itself out of a room: it is
+    refused there, told that it has left, and enters again."""
 
-    def __init__(self, rooms: list[str], members: "list[Talker]", run: str, report, rate: float = 10.0, seed: int | None = None):
+    def __init__(self, rooms: list[str], members: "list[Talker]", run: str, report, may_be_out_of_reach=lambda talker: False,
+                 rate: float = 10.0, seed: int | None = None):
         self.rooms = rooms
         self.members = {talker.index: talker for talker in members}
         self.run = run
         self.rate = rate
         self.report = report
+        self.may_be_out_of_reach = may_be_out_of_reach
         self.said: dict[str, set[str]] = {room: set() for room in rooms}
         self.stays: dict[tuple[int, str], list[Stay]] = collections.defaultdict(list)
         # Who is in, as each member has been told.
@@ -58,12 +62,13 @@ class RoomAccount:
         self.left: dict[tuple[int, str], str] = {}
         self.ambiguous: set[str] = set()
         self.entries_refused: collections.Counter[str] = collections.Counter()
+        self.thrown_out = self.refused = 0
         self._recent: collections.deque[tuple[float, str]] = collections.deque(maxlen=4000)
         self._random = random.Random(seed)
         self._is_over = False
 
     @staticmethod
-    async def open(rooms: int, members: "list[Talker]", run: str, report, cluster, **more) -> "RoomAccount":
+    async def open(rooms: int, members: "list[Talker]", run: str, report, cluster, may_be_out_of_reach, **more) -> "RoomAccount":
         """Makes that many rooms, in as many shards, and lets all members enter; they must have sessions."""
         names = [room_in(cluster, shard % cluster.partitions, f"talk{run}-{shard}") for shard in range(rooms)]
         first = members[0]
@@ -72,7 +77,7 @@ class RoomAccount:
             await enter(first.client, room, _nick(first))
             await configure(first.client, room, persistentroom="1")
         first.client.on_stanza = taken
-        account = RoomAccount(names, members, run, report, **more)
+        account = RoomAccount(names, members, run, report, may_be_out_of_reach, **more)
         for talker in members:
             talker.rooms = account
             account.on_session(talker)
@@ -130,7 +135,13 @@ class RoomAccount:
             self.entries_refused[room] += 1
             asyncio.get_running_loop().call_later(_ENTER_AGAIN, self._enter, talker, room)
             return
-        if stanza.get("id", "") not in self.ambiguous:
+        id_ = stanza.get("id", "")
+        if id_ in self.ambiguous:
+            return
+        if error_of(stanza)[1] == "not-acceptable" and self.may_be_out_of_reach(talker):
+            self.refused += 1
+            self.ambiguous.add(id_)
+        else:
             self.report(f"room: {talker.client.bare} was told an error: {text(stanza)}")
 
     def _on_presence(self, talker: "Talker", room: str, nick: str, stanza: Element) -> None:
@@ -143,6 +154,9 @@ class RoomAccount:
                 # want to be, is found so at the end.
                 self._leave(talker.index, room)
                 self.left[key] = text(stanza)
+                if self.may_be_out_of_reach(talker):
+                    self.thrown_out += 1
+                    asyncio.get_running_loop().call_later(_ENTER_AGAIN, self._enter, talker, room)
         else:
             self.present[key].add(nick)
             if nick == _nick(talker) and _SELF_PRESENCE in codes and self._stay(key) is None:
@@ -251,7 +265,8 @@ class RoomAccount:
         heard = sum(len(stay.heard) for stays in self.stays.values() for stay in stays)
         entered = sum(map(len, self.stays.values()))
         return (f"said in {len(self.rooms)} rooms {said}, heard {heard}, entered {entered} times (refused "
-                f"{sum(self.entries_refused.values())}), possibly lost {len(self.ambiguous)}")
+                f"{sum(self.entries_refused.values())}), out of reach and thrown out {self.thrown_out} times (refused {self.refused}), "
+                f"possibly lost {len(self.ambiguous)}")
 
 
 def _nick(talker: "Talker") -> str:

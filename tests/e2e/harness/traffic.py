@@ -266,6 +266,8 @@ class Traffic:
         self.may_lose_session = lambda talker: None
         # Whether one without stream management may be told that its session is over.
         self.may_lose_connection = lambda talker: False
+        # Whether its rooms may have been told that nobody is there.
+        self.may_be_out_of_reach = lambda talker: False
         # How many rooms some of them talk in besides, those with and without stream management.
         self._rooms = rooms
         self.rooms: RoomAccount | None = None
@@ -300,7 +302,8 @@ class Traffic:
         await asyncio.gather(*map(start, self.talkers))
         if self._rooms:
             members = self.talkers[:_ROOM_MEMBERS]
-            self.rooms = await RoomAccount.open(self._rooms, members, self.run, self.report, self.cluster, seed=self.random.random())
+            self.rooms = await RoomAccount.open(self._rooms, members, self.run, self.report, self.cluster,
+                                                 lambda talker: self.may_be_out_of_reach(talker), seed=self.random.random())
             self._speaking_in_rooms = self._spawn(self.rooms.speak())
         self._speaking = True
         self._spawn(self._speak())

@@ -1,6 +1,6 @@
 import unittest
 
-from harness.faults import DETECTED, LINK_GRACE, Span, may_lose_connection, may_lose_session
+from harness.faults import DETECTED, LINK_GRACE, Span, may_be_out_of_reach, may_lose_connection, may_lose_session
 
 
 class MayLoseSessionTest(unittest.TestCase):
@@ -70,6 +70,28 @@ class MayLoseConnectionTest(unittest.TestCase):
         self.assertFalse(self.lost(Span(100, {"gateway/1"}, ended=102, apart={"gateway/1"}), 103))
         self.assertFalse(self.lost(Span(100, {"gateway/1"}, ended=130), 131))
         self.assertFalse(self.lost(Span(100, {"gateway/2"}, ended=130, apart={"gateway/2"}), 131))
+
+
+class MayBeOutOfReachTest(unittest.TestCase):
+    """A client at gateway/1 whose shard is 0."""
+
+    def is_so(self, spans: list[Span], now: float) -> bool:
+        return may_be_out_of_reach(spans, {"gateway/1"}, 0, now)
+
+    def test_its_gateway_was_apart_when_the_shard_had_a_new_owner(self):
+        apart = Span(100, {"gateway/1"}, ended=140, apart={"gateway/1"})
+        for began, ended in ((70, 100 - DETECTED), (110, 120), (139, 200)):
+            moved = Span(began, shards={0}, ended=ended)
+            self.assertTrue(self.is_so([apart, moved], 130))
+            self.assertTrue(self.is_so([moved, apart], 140 + DETECTED))
+            self.assertFalse(self.is_so([apart, moved], 141 + DETECTED))
+
+    def test_only_one_of_the_two(self):
+        apart = Span(100, {"gateway/1"}, {0}, ended=140, apart={"gateway/1"})
+        self.assertFalse(self.is_so([apart], 130), "its owner knows of the session")
+        self.assertFalse(self.is_so([apart, Span(141, shards={0})], 150))
+        self.assertFalse(self.is_so([apart, Span(110, shards={1})], 130))
+        self.assertFalse(self.is_so([Span(100, {"gateway/1"}), Span(110, shards={0})], 130), "clients go elsewhere")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 import types
 import unittest
+from xml.etree import ElementTree
 
+from harness import ns
 from harness.room_account import RoomAccount, Stay
+from harness.wait import until
 
 ROOM = "hall@conference.localhost"
 
@@ -70,6 +73,48 @@ class RoomAccountTest(unittest.TestCase):
         self.assertTrue(self.account.is_ours(f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat' id='{self.ids[0]}'/>"))
         self.assertEqual(self.account.ambiguous, {self.ids[0]})
         self.assertFalse(self.account.is_ours("<message xmlns='jabber:client' to='u1@localhost' id='x'/>"))
+
+
+class OutOfReachTest(unittest.IsolatedAsyncioTestCase):
+    """A room has taken an occupant out of which nobody knew."""
+
+    def setUp(self):
+        self.reported: list[str] = []
+        self.is_out_of_reach = True
+        client = types.SimpleNamespace(bare="u1@localhost", presence=lambda to, **_: self.entered.append(to))
+        self.talker = types.SimpleNamespace(index=1, client=client, online=True)
+        self.entered: list[str] = []
+        self.account = RoomAccount([ROOM], [self.talker], "abc", self.reported.append, lambda _: self.is_out_of_reach)
+        self.account.said[ROOM] = {"abc.1.0.1"}
+        self.account.stays[(1, ROOM)].append(Stay())
+
+    def hears(self, xml: str) -> None:
+        self.assertTrue(self.account.on_stanza(self.talker, ElementTree.fromstring(xml)))
+
+    def is_refused(self, condition: str) -> None:
+        self.hears(f"<message xmlns='{ns.CLIENT}' from='{ROOM}' type='error' id='abc.1.0.1'><error type='modify'>"
+                   f"<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
+
+    def is_told_to_be_out(self) -> None:
+        self.hears(f"<presence xmlns='{ns.CLIENT}' from='{ROOM}/n1' type='unavailable'/>")
+
+    async def test_it_is_refused_and_enters_again(self):
+        self.is_refused("not-acceptable")
+        self.is_told_to_be_out()
+        self.assertEqual(self.account.faults(), [])
+        await until(lambda: self.entered == [f"{ROOM}/n1"], "it enters again", 10)
+        self.assertEqual(self.reported, [])
+
+    async def test_for_nothing_else_is_it_refused(self):
+        self.is_refused("forbidden")
+        self.assertIn("was told an error", self.reported[0])
+
+    async def test_who_is_within_reach_stays_in(self):
+        self.is_out_of_reach = False
+        self.is_refused("not-acceptable")
+        self.is_told_to_be_out()
+        self.assertIn("was told an error", self.reported[0])
+        self.assertEqual(self.account.thrown_out, 0)
 
 
 class FinishTest(unittest.IsolatedAsyncioTestCase):
