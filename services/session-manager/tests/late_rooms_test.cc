@@ -71,7 +71,7 @@ TEST_F(LateAttachTest, RM10_WhoHasItsFullJidSinceStaysWithThoseWhoKnowOfIt) {
   const std::string both = "coven@conference.localhost/bob", only_old = "cave@conference.localhost/bob";
   late_.Send(*bob, Presence({}, both));
   late_.Send(*bob, Presence({}, only_old));
-  late_.Send(*bob, Presence({}, alice_));
+  late_.Send(*bob, Presence({}, alice->jid));
   Settle();
   roster_.Befriend(bob_, alice_);
   // Nobody knows of the session any more.

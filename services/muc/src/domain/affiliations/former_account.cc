@@ -18,7 +18,8 @@ namespace {
 bool IsSenders(const Turn& turn, std::int64_t given_at_ms, bool is_others) {
   const std::optional<std::int64_t> made_at_ms = events::AccountMadeAtMs(turn.account_generation);
   if (!made_at_ms || given_at_ms == 0) return !is_others;
-  return *made_at_ms <= given_at_ms + events::kClockSkewMs;
+  // In doubt it goes to somebody who has had nothing yet, and not from one to the next.
+  return *made_at_ms <= given_at_ms + (is_others ? 0 : events::kClockSkewMs);
 }
 
 void TakeOccupants(Turn& turn, std::string_view account) {

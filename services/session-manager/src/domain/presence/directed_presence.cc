@@ -117,7 +117,10 @@ bool DirectedPresence::IsTold(const Session& session, std::string_view address) 
 }
 
 bool DirectedPresence::Knows(const Session& session, std::string_view address) const {
-  return IsTold(session, address) || IsToldAnyway(session, address);
+  if (IsTold(session, address)) return true;
+  const User& user = *session.user;
+  const std::string_view bare = xmpp::BareOf(address);
+  return session.available() && (bare == user.bare || (user.contacts && user.contacts->MaySee(bare)));
 }
 
 bool DirectedPresence::IsBeingLeft(const Session& session, std::string_view address) const {

@@ -38,7 +38,7 @@ class DirectedPresence {
 
   /// Whether the address has been told of the session. It is until the log has that the session is gone.
   bool IsTold(const Session& session, std::string_view address) const;
-  /// Whether the address knows of the session: as IsTold, or as a contact who is told of it anyway.
+  /// Whether the address knows of the session: as IsTold, or since its presence is broadcast there.
   bool Knows(const Session& session, std::string_view address) const;
   /// Whether the address is being told that the session is gone.
   bool IsBeingLeft(const Session& session, std::string_view address) const;
