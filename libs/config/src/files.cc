@@ -72,8 +72,8 @@ absl::StatusOr<std::string> ReadSecretFile(const std::string& file) {
       !IsSecret(status.st_mode, status.st_uid, geteuid()))
     return absl::FailedPreconditionError(
         absl::StrCat(file,
-                     " is a secret that others can read or write (its owner must be who runs this, with mode "
-                     "600, or root, with mode 640)"));
+                     " is a secret that others can read or write: it must belong to the user who runs this "
+                     "(chmod 600) or to root (chmod 640)"));
   return ReadFile(file);
 }
 

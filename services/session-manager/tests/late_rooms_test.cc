@@ -82,6 +82,7 @@ TEST_F(LateAttachTest, RM10_WhoHasItsFullJidSinceStaysWithThoseWhoKnowOfIt) {
   gateway_.Send(next, Presence({}, "coven@conference.localhost/robert"));
   Settle();
   alice->inbox.clear();
+  node(2).shard_log.member = false;  // no commit succeeds
   ItComes();
   EXPECT_TRUE(bob->ended);
   EXPECT_FALSE(next.ended);
@@ -94,6 +95,11 @@ TEST_F(LateAttachTest, RM10_WhoHasItsFullJidSinceStaysWithThoseWhoKnowOfIt) {
   };
   EXPECT_EQ(unavailable_to(both), 0);
   EXPECT_EQ(unavailable_to(only_old), 1);
+  // The next owner reads the end again.
+  MoveOn();
+  EXPECT_EQ(unavailable_to(both), 0);
+  EXPECT_GE(unavailable_to(only_old), 2);
+  EXPECT_FALSE(next.ended);
 }
 
 }  // namespace

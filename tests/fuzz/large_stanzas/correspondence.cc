@@ -102,8 +102,7 @@ Fate Correspondence::Send(const LargeMessage& message, const Way& way, std::size
                std::ranges::none_of(readers, [&](std::size_t device) { return received_[device].empty(); });
       },
       seconds(30));
-  // Copies and acknowledgements follow.
-  RunUntil([] { return false; }, milliseconds(200));
+  Settle();
 
   const Fate fate = FateOf(sent);
   Check(fate, sent, writer, readers);
@@ -124,7 +123,7 @@ void Correspondence::SignIn(Client& client) {
   client.SendStanza("<presence xmlns='jabber:client'/>");
   client.SendStanza(Cat("<iq xmlns='jabber:client' type='set' id='carbons'><enable xmlns='",
                         xmpp::ns::kCarbons, "'/></iq>"));
-  RunUntil([] { return false; }, milliseconds(200));
+  Settle();
 }
 
 template <typename Condition>
@@ -135,6 +134,10 @@ void Correspondence::RunUntil(Condition condition, milliseconds limit) {
         return condition();
       },
       limit);
+}
+
+void Correspondence::Settle() {
+  RunUntil([] { return false; }, milliseconds(200));
 }
 
 std::vector<std::size_t> Correspondence::ReadersOf(const Way& way) const {

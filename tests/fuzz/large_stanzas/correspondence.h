@@ -53,6 +53,8 @@ class Correspondence {
   void SignIn(Client& client);
   template <typename Condition>
   void RunUntil(Condition condition, std::chrono::milliseconds limit);
+  /// Until what follows, such as copies and acknowledgements, has come.
+  void Settle();
   std::vector<std::size_t> ReadersOf(const Way& way) const;
   void OnStanza(std::size_t device, const xmpp::Stanza& stanza);
   void OnAppend(std::string_view topic, std::string_view value);
