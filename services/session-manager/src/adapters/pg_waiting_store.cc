@@ -170,12 +170,13 @@ Task<absl::StatusOr<std::vector<WaitingStore::Stored>>> PgWaitingStore::StoreOff
 
 Task<absl::Status> PgWaitingStore::MarkGiven(const std::vector<RowKey>& rows) {
   if (rows.empty()) co_return absl::OkStatus();
-  // The mark needs no text any more.
+  // The mark needs no text any more. Rows are told apart before they have a time: at the turn of a
+  // millisecond the same row would be two.
   co_return co_await Execute(
       LaneOf(rows.front().owner),
       "INSERT INTO offline_messages (owner, id, received_at_ms, given_at_ms, stanza) "
-      "SELECT DISTINCT t.owner, t.id, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, ''::bytea "
-      "FROM unnest($1::text[], $2::bigint[]) AS t (owner, id) "
+      "SELECT t.owner, t.id, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, ''::bytea "
+      "FROM (SELECT DISTINCT owner, id FROM unnest($1::text[], $2::bigint[]) AS k (owner, id)) AS t "
       "JOIN LATERAL (SELECT true FROM accounts WHERE owner = t.owner LIMIT 1) AS a ON true "
       "ON CONFLICT (owner, id) DO UPDATE SET stanza = EXCLUDED.stanza, given_at_ms = EXCLUDED.given_at_ms",
       RowKeys(rows));
