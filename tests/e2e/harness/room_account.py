@@ -86,10 +86,15 @@ class RoomAccount:
 
     # ---- what becomes of a member ----
 
-    def on_session(self, talker: "Talker") -> None:
-        """It has begun a new one, which is in no room yet."""
+    def on_session_over(self, talker: "Talker") -> None:
+        """Nothing that it is given from now on is for the session that it had."""
         for room in self.rooms:
             self._leave(talker.index, room)
+
+    def on_session(self, talker: "Talker") -> None:
+        """It has begun a new one, which is in no room yet."""
+        self.on_session_over(talker)
+        for room in self.rooms:
             self._enter(talker, room)
 
     def on_uncertain(self, talker: "Talker", seconds: float) -> None:

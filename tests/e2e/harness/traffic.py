@@ -127,6 +127,9 @@ class Talker:
         await self._begin_session(gateway)
 
     async def _begin_session(self, gateway: str) -> None:
+        if self.rooms is not None:
+            # The new one may be given what was for its predecessor before we get to know that it has begun.
+            self.rooms.on_session_over(self)
         await self.client.bind()
         self.began = time.time()
         if self.managed:

@@ -39,6 +39,15 @@ class RoomAccountTest(unittest.TestCase):
         self.stay(2, self.ids[4:])
         self.assertEqual(self.faults(), "")
 
+    def test_what_comes_while_a_session_begins_is_no_part_of_the_one_before(self):
+        talker = types.SimpleNamespace(index=2, client=types.SimpleNamespace(bare="u2@localhost"))
+        self.stays[2].heard = self.ids[:2]
+        self.account.on_session_over(talker)
+        said = f"<message xmlns='{ns.CLIENT}' from='{ROOM}/n1' type='groupchat' id='{self.ids[5]}'><body>{self.ids[5]}</body></message>"
+        self.assertTrue(self.account.on_stanza(talker, ElementTree.fromstring(said)))
+        self.assertEqual(self.stays[2].heard, self.ids[:2])
+        self.assertEqual(self.faults(), "")
+
     def test_what_nobody_has_heard_is_lost(self):
         for stay in self.stays:
             stay.heard.remove(self.ids[3])
