@@ -389,7 +389,8 @@ class Traffic:
         """A connection ended that nobody here ended."""
         reason = talker.client.connection.error
         # Who waits for an owner of the shard for half a minute is told so, and resumes.
-        is_over = not talker.managed and self.may_lose_connection(talker)
+        # Two faults at once may have cost a session whose client is still connected.
+        is_over = self.may_lose_session(talker) is not None or (not talker.managed and self.may_lose_connection(talker))
         # Whoever reads nothing for so long while it is sent away loses the words with the connection.
         was_deaf = reason is None and time.monotonic() - self._stood_still < 10
         is_sent_away = self.may_be_sent_away and (was_deaf or _SENT_AWAY in str(reason))
