@@ -118,6 +118,8 @@ class Begun:
     repair: Coroutine
     # Gateways that cannot talk to session-managers.
     apart: set[str] = field(default_factory=set)
+    # Gateways that are not told by Redis where session-managers are.
+    unguided: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -210,7 +212,7 @@ class Soak:
             self._without_since = time.monotonic()
         self.busy |= begun.services
         gateways = {name for name in begun.hit if name.startswith("gateway/")}
-        span = Span(time.monotonic(), gateways, self._shards_of(begun.hit), apart=begun.apart)
+        span = Span(time.monotonic(), gateways, self._shards_of(begun.hit), apart=begun.apart, unguided=begun.unguided)
         self.spans.append(span)
         task = asyncio.create_task(begun.repair)
         self.repairs.add(task)
@@ -329,7 +331,8 @@ class Soak:
         hit = {"kafka": {_ALL}, "redis": set(self.cluster.instances("gateway"))}.get(service, {name})
         # A gateway that stands still is apart from everybody.
         apart = {name} if service == "gateway" else set()
-        return Begun({service}, hit, f"{name}: SIGSTOP for {span:.1f} s", thaw(), apart)
+        unguided = set(self.cluster.instances("gateway")) if service == "redis" else set()
+        return Begun({service}, hit, f"{name}: SIGSTOP for {span:.1f} s", thaw(), apart, unguided)
 
     async def _empty_redis(self):
         if "redis" in self.busy:
@@ -384,7 +387,10 @@ class Soak:
 
         hit = set().union(*map(_hit_by, links))
         apart = {link.client for link in links if service == "gateway" and server == "session-manager"}
-        return Begun({service, server}, hit, f"{client} - {target}: {text} for {span:.1f} s", heal(), apart)
+        # A session-manager without Redis is found by no gateway.
+        unguided = {"gateway": {link.client for link in links}, "session-manager": set(self.cluster.instances("gateway"))}
+        return Begun({service, server}, hit, f"{client} - {target}: {text} for {span:.1f} s", heal(), apart,
+                     unguided.get(service, set()) if server == "redis" else set())
 
 
 async def main() -> int:

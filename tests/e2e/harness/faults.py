@@ -21,6 +21,8 @@ class Span:
     ended: float = float("inf")
     # Of the gateways, those that were apart from session-managers.
     apart: set[str] = field(default_factory=set)
+    # Gateways that did not find a session-manager which came back, since Redis did not say where it is.
+    unguided: set[str] = field(default_factory=set)
 
 
 def may_lose_session(spans: Iterable[Span], gateways: set[str], shard: int, since: float, last: float) -> float | None:
@@ -53,10 +55,10 @@ def may_lose_connection(spans: Iterable[Span], gateways: set[str], now: float) -
 
 def may_be_out_of_reach(spans: Iterable[Span], gateways: set[str], shard: int, now: float) -> bool:
     """Whether an owner of `shard` may not have known until now of sessions on `gateways`, and told others, rooms among them, that
-    nobody is there: the gateway was apart from session-managers when the shard had a new owner, or about to."""
+    nobody is there: the gateway was apart from session-managers, or did not find one, when the shard had a new owner, or about to."""
     spans = list(spans)
     return any(
-        one.apart & gateways and now <= one.ended + DETECTED
+        (one.apart | one.unguided) & gateways and now <= one.ended + DETECTED
         and any(other is not one and shard in other.shards and other.began <= one.ended and one.began <= other.ended + DETECTED for other in spans)
         for one in spans
     )

@@ -86,6 +86,12 @@ class MayBeOutOfReachTest(unittest.TestCase):
             self.assertTrue(self.is_so([moved, apart], 140 + DETECTED))
             self.assertFalse(self.is_so([apart, moved], 141 + DETECTED))
 
+    def test_its_gateway_did_not_find_the_new_owner(self):
+        unguided = Span(100, {"gateway/1"}, ended=140, unguided={"gateway/1"})
+        self.assertTrue(self.is_so([unguided, Span(70, shards={0}, ended=99)], 110))
+        self.assertFalse(self.is_so([unguided], 110))
+        self.assertFalse(may_lose_connection([unguided], {"gateway/1"}, 120), "it is linked as before")
+
     def test_only_one_of_the_two(self):
         apart = Span(100, {"gateway/1"}, {0}, ended=140, apart={"gateway/1"})
         self.assertFalse(self.is_so([apart], 130), "its owner knows of the session")
