@@ -22,6 +22,7 @@ void AddValue(Element& parent, std::string_view value) {
 }
 
 void AddValidation(Element& element, const FormField& field) {
+  if (field.is_open) element.Add("validate", kValidation).SetAttr("datatype", "xs:string").Add("open");
   if (!field.least && !field.most) return;
   Element& validation = element.Add("validate", kValidation).SetAttr("datatype", "xs:integer");
   Element& range = validation.Add("range");

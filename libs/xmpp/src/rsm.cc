@@ -52,7 +52,7 @@ Element MakePageInfo(const PageInfo& info) {
     if (info.first_index) first.SetAttr("index", std::to_string(*info.first_index));
     set.Add("last").SetText(info.last);
   }
-  set.Add("count").SetText(std::to_string(info.count));
+  if (info.count) set.Add("count").SetText(std::to_string(*info.count));
   return set;
 }
 

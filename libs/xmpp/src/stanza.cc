@@ -449,6 +449,15 @@ ErrorCondition ConditionOf(const absl::Status& status) {
   }
 }
 
+void AppendForwarded(std::string& out, const Stanza* stanza, std::optional<std::int64_t> received_at_ms,
+                     std::string_view to) {
+  out.append("<forwarded xmlns=\"").append(ns::kForward).append("\">");
+  if (received_at_ms) MakeDelay({}, *received_at_ms).AppendTo(out, ns::kForward);
+  // With the declaration that a child of <forwarded/> needs.
+  if (stanza != nullptr) AppendXml(out, *stanza, Framing::kWebSocket, to);
+  out.append("</forwarded>");
+}
+
 std::uint32_t TraitsOf(const Element& child) {
   std::uint32_t traits = TraitsOfChild(child.name(), child.ns());
   if (IsBody(child.name(), child.ns()) && !child.Text().empty()) traits |= common::v1::STANZA_TRAIT_BODY;

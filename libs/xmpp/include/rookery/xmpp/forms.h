@@ -36,6 +36,8 @@ struct FormField {
   /// XEP-0122: the field is an xs:integer of at least, and at most.
   std::optional<std::int64_t> least = {};
   std::optional<std::int64_t> most = {};
+  /// XEP-0122: the field takes other values than its options, too.
+  bool is_open = false;
 
   /// The only value, or empty where there is none; nullopt: there are several.
   std::optional<std::string_view> Single() const;

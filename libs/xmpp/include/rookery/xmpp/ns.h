@@ -61,6 +61,7 @@ inline constexpr std::string_view kMentions = "urn:xmpp:mmn:0";
 inline constexpr std::string_view kAddresses = "http://jabber.org/protocol/address";
 inline constexpr std::string_view kHats = "urn:xmpp:hats:0";
 inline constexpr std::string_view kCommands = "http://jabber.org/protocol/commands";
+inline constexpr std::string_view kArchive = "urn:xmpp:mam:2";
 inline constexpr std::string_view kRsm = "http://jabber.org/protocol/rsm";
 inline constexpr std::string_view kVcardTemp = "vcard-temp";
 inline constexpr std::string_view kVcardUpdate = "vcard-temp:x:update";

@@ -40,8 +40,8 @@ struct PageInfo {
   std::string last = {};
   /// The number of the first one, where it is known.
   std::optional<std::int64_t> first_index = {};
-  /// The number of items in the whole.
-  std::int64_t count = 0;
+  /// The number of items in the whole, where it is known.
+  std::optional<std::int64_t> count = {};
 };
 Element MakePageInfo(const PageInfo& info);
 

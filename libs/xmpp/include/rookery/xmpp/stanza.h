@@ -47,6 +47,11 @@ void RemovePayload(Stanza& stanza, std::string_view name, std::string_view ns, s
 /// several.
 Element OnlyChild(const Stanza& iq);
 
+/// Appends <forwarded/> (XEP-0297) with the stanza in it; null: with none, for it was taken away.
+/// `received_at_ms`: when it was received, as a <delay/>. `to`: as in AppendXml.
+void AppendForwarded(std::string& out, const Stanza* stanza, std::optional<std::int64_t> received_at_ms = {},
+                     std::string_view to = {});
+
 Stanza MakeMessage(std::string_view type, std::string_view from, std::string_view to);
 Stanza MakePresence(std::string_view type, std::string_view from, std::string_view to);
 /// The empty result of `request` (addresses swapped).

@@ -82,12 +82,9 @@ void ForwardMentions(Turn& turn, const v1::PastMessage& said) {
   // They are requests to people who may never have seen the room.
   if (mentioned.empty() || !CountRequests(turn, static_cast<std::int64_t>(mentioned.size()))) return;
   std::string payload;
-  payload.append("<mentions xmlns=\"").append(ns::kMentions).append("\"><forwarded xmlns=\"");
-  payload.append(ns::kForward).append("\">");
-  xmpp::MakeDelay({}, said.received_at_ms()).AppendTo(payload, ns::kForward);
-  // With the declaration that a child of <forwarded/> needs.
-  xmpp::AppendXml(payload, said.stanza(), xmpp::Framing::kWebSocket, turn.room.jid());
-  payload.append("</forwarded></mentions>");
+  payload.append("<mentions xmlns=\"").append(ns::kMentions).append("\">");
+  xmpp::AppendForwarded(payload, &said.stanza(), said.received_at_ms(), turn.room.jid());
+  payload.append("</mentions>");
   xmpp::Stanza message = xmpp::MakeMessage({}, turn.room.jid(), {});
   message.set_payload(std::move(payload));
   message.set_traits(common::v1::STANZA_TRAIT_OTHER_PAYLOAD);

@@ -10,10 +10,9 @@ xmpp::Stanza MakeCarbon(std::string_view direction, const xmpp::Stanza& message,
   xmpp::Stanza carbon = xmpp::MakeMessage(message.type(), bare, {});
   std::string& payload = *carbon.mutable_payload();
   payload.reserve(message.payload().size() + 400);
-  payload.append("<").append(direction).append(
-      " xmlns=\"urn:xmpp:carbons:2\"><forwarded xmlns=\"urn:xmpp:forward:0\">");
-  xmpp::AppendXml(payload, message, xmpp::Framing::kWebSocket);
-  payload.append("</forwarded></").append(direction).append(">");
+  payload.append("<").append(direction).append(" xmlns=\"urn:xmpp:carbons:2\">");
+  xmpp::AppendForwarded(payload, &message);
+  payload.append("</").append(direction).append(">");
   carbon.set_traits(common::v1::STANZA_TRAIT_CARBON);
   return carbon;
 }
