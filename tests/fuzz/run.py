@@ -19,7 +19,7 @@ SOURCE = HERE.parent.parent
 LOCAL = SOURCE / ".local"
 BUILD = LOCAL / "build" / "fuzz"
 STATE = LOCAL / "fuzz"
-TARGETS = ("xml_stream", "jid", "websocket", "sasl", "hostile_sessions", "large_stanzas")
+TARGETS = ("xml_stream", "jid", "websocket", "sasl", "search_text", "hostile_sessions", "large_stanzas")
 # Larger inputs are slow and find nothing that smaller ones do not.
 MAX_INPUT_BYTES = 8192
 # To play again what earlier runs have kept would take all the time: these begin with their seeds.
