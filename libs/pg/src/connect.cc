@@ -167,6 +167,7 @@ Task<absl::StatusOr<ConnectionPtr>> Connect(asio::io_context& io, Options option
   std::string& server_options = settings["options"];
   absl::StrAppend(&server_options, server_options.empty() ? "" : " ", "-c bytea_output=hex");
   if (limit_statements) absl::StrAppend(&server_options, " -c statement_timeout=", options.timeout.count());
+  if (!options.session_settings.empty()) absl::StrAppend(&server_options, " ", options.session_settings);
   std::vector<const char*> keywords, values;
   for (const auto& [keyword, value] : settings) {
     keywords.push_back(keyword.c_str());

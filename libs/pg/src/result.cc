@@ -1,6 +1,8 @@
 #include <charconv>
 #include <utility>
 
+#include "absl/strings/cord.h"
+#include "absl/types/optional.h"
 #include "libpq.h"
 #include "rookery/base/check.h"
 
@@ -65,6 +67,31 @@ class LibpqResult final : public Result {
   ResultPtr result_;
 };
 
+constexpr char kSqlStateUrl[] = "rookery/pg/sqlstate";
+/// The constraint that was broken.
+constexpr char kConstraintUrl[] = "rookery/pg/constraint";
+
+absl::Cord CordOf(std::string_view text) { return absl::Cord(absl::string_view(text.data(), text.size())); }
+
+absl::Status StatusOfState(std::string_view state, const std::string& text) {
+  if (state == "23505") return absl::AlreadyExistsError(text);
+  // statement_completion_unknown: it may have run.
+  if (state == "40003") return absl::UnavailableError(text);
+  // transaction_rollback: serialization_failure, deadlock_detected and others
+  if (state.starts_with("40")) return absl::AbortedError(text);
+  if (state == "57014") return absl::DeadlineExceededError(text);  // query_canceled, by statement_timeout
+  // No SQLSTATE: libpq's own message about a lost connection. Classes: 08 connection,
+  // 53 out of resources, 57P server shutting down or starting, 58 errors of its system (a disk);
+  // 25006: the primary became a standby; 25P03, 25P04, 55P03: a time limit that an operator has set for the
+  // role (idle in transaction, of a transaction, of waiting for a lock).
+  if (state.empty() || state.starts_with("08") || state.starts_with("53") || state.starts_with("57P") ||
+      state.starts_with("58") || state == "25006" || state == "25P03" || state == "25P04" ||
+      state == "55P03") {
+    return absl::UnavailableError(text);
+  }
+  return absl::InternalError(text);
+}
+
 }  // namespace
 
 std::unique_ptr<Result> MakeResult(ResultPtr result) {
@@ -91,22 +118,25 @@ absl::Status StatusOfError(const PGresult* result) {
   const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   std::string text =
       std::string(state) + " " + OneLine(primary != nullptr ? primary : PQresultErrorMessage(result));
-  if (state == "23505") return absl::AlreadyExistsError(text);
-  // statement_completion_unknown: it may have run.
-  if (state == "40003") return absl::UnavailableError(text);
-  // transaction_rollback: serialization_failure, deadlock_detected and others
-  if (state.starts_with("40")) return absl::AbortedError(text);
-  if (state == "57014") return absl::DeadlineExceededError(text);  // query_canceled, by statement_timeout
-  // No SQLSTATE: libpq's own message about a lost connection. Classes: 08 connection,
-  // 53 out of resources, 57P server shutting down or starting, 58 errors of its system (a disk);
-  // 25006: the primary became a standby; 25P03, 25P04, 55P03: a time limit that an operator has set for the
-  // role (idle in transaction, of a transaction, of waiting for a lock).
-  if (state.empty() || state.starts_with("08") || state.starts_with("53") || state.starts_with("57P") ||
-      state.starts_with("58") || state == "25006" || state == "25P03" || state == "25P04" ||
-      state == "55P03") {
-    return absl::UnavailableError(text);
-  }
-  return absl::InternalError(text);
+  absl::Status status = StatusOfState(state, text);
+  if (!state.empty()) status.SetPayload(kSqlStateUrl, CordOf(state));
+  if (const char* constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME); constraint != nullptr)
+    status.SetPayload(kConstraintUrl, CordOf(constraint));
+  return status;
+}
+
+std::string SqlStateOf(const absl::Status& status) {
+  const absl::optional<absl::Cord> state = status.GetPayload(kSqlStateUrl);
+  return state ? std::string(*state) : std::string();
+}
+
+bool IsForWantOfPartition(const absl::Status& status) {
+  return SqlStateOf(status) == "23514" && !status.GetPayload(kConstraintUrl);
+}
+
+bool IsOfItsData(const absl::Status& status) {
+  const std::string state = SqlStateOf(status);
+  return (state.starts_with("22") || state.starts_with("23")) && !IsForWantOfPartition(status);
 }
 
 }  // namespace rookery::pg

@@ -109,10 +109,20 @@ ClaimTable::ClaimTable(std::string name)
                           "RETURNING turn")),
       claimed_by_(absl::StrCat("SELECT epoch FROM ", name_, " WHERE shard = $1::integer")) {}
 
-std::string ClaimTable::UnderClaim(const std::string& changes) const {
+std::string ClaimTable::WithClaim(const std::string& changes) const {
   return absl::StrCat("WITH claim AS MATERIALIZED (SELECT true FROM ", name_,
                       " WHERE shard = $1::integer AND epoch = $2::bigint AND turn = $3::bigint FOR SHARE), ",
-                      changes, " SELECT count(*) FROM claim");
+                      changes);
+}
+
+std::string ClaimTable::UnderClaim(const std::string& changes) const {
+  return absl::StrCat(WithClaim(changes), " SELECT count(*) FROM claim");
+}
+
+std::string ClaimTable::UnderClaim(const std::string& changes, const std::string& answer) const {
+  return absl::StrCat(WithClaim(changes),
+                      " SELECT c.stands, a.* FROM (SELECT count(*) AS stands FROM claim) AS c LEFT JOIN (",
+                      answer, ") AS a ON true");
 }
 
 ShardClaims::ShardClaims(Pool& pool, const ClaimTable& table)
@@ -133,14 +143,25 @@ Task<absl::StatusOr<std::int64_t>> ShardClaims::ClaimedBy(std::uint32_t shard) {
 
 Task<absl::Status> ShardClaims::Execute(std::uint32_t shard, std::int64_t epoch, std::uint64_t lane,
                                         const char* sql, std::vector<Param> params) {
-  HeldClaims::Statement statement = [&](std::int64_t turn) {
+  const ResultOr result = co_await Query(shard, epoch, lane, sql, std::move(params));
+  co_return result.status();
+}
+
+Task<ResultOr> ShardClaims::Query(std::uint32_t shard, std::int64_t epoch, std::uint64_t lane,
+                                  const char* sql, std::vector<Param> params) {
+  std::unique_ptr<Result> answer;
+  HeldClaims::Statement statement = [&](std::int64_t turn) -> Task<absl::StatusOr<bool>> {
     std::vector<Param> all{Param::Int(shard), Param::Int(epoch), Param::Int(turn)};
     all.reserve(all.size() + params.size());
     for (Param& param : params) all.push_back(std::move(param));
-    return Run(lane, sql, std::move(all));
+    ResultOr result = co_await pool_.Execute(lane, sql, std::move(all));
+    if (!result.ok()) co_return result.status();
+    answer = *std::move(result);
+    co_return answer->rows() > 0 && answer->Int(0, 0) == 1;
   };
   const absl::Status done = co_await held_.Execute(shard, epoch, std::move(statement));
-  co_return done;
+  if (!done.ok()) co_return done;
+  co_return answer;
 }
 
 Task<absl::StatusOr<std::optional<std::int64_t>>> ShardClaims::Ask(std::uint32_t shard, std::int64_t epoch,
@@ -151,12 +172,6 @@ Task<absl::StatusOr<std::optional<std::int64_t>>> ShardClaims::Ask(std::uint32_t
   std::optional<std::int64_t> turn;
   if ((*result)->rows() > 0) turn = (*result)->Int(0, 0);
   co_return turn;
-}
-
-Task<absl::StatusOr<bool>> ShardClaims::Run(std::uint64_t lane, const char* sql, std::vector<Param> params) {
-  const ResultOr result = co_await pool_.Execute(lane, sql, std::move(params));
-  if (!result.ok()) co_return result.status();
-  co_return (*result)->rows() == 1 && (*result)->Int(0, 0) == 1;
 }
 
 }  // namespace rookery::pg

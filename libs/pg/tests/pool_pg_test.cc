@@ -146,6 +146,45 @@ TEST_F(PoolTest, AFailedStatementHarmsNoOther) {
   EXPECT_EQ((*Run(*pool, "SELECT count(*) FROM t"))->Int(0, 0), 3);
 }
 
+TEST_F(PoolTest, WhatIsOfItsDataAndWhatIsOfTheDatabase) {
+  auto pool = Connect(MakeOptions(1));
+  ASSERT_TRUE(Run(*pool, "CREATE TABLE t (a bigint PRIMARY KEY CHECK (a < 9)) PARTITION BY RANGE (a)").ok());
+  ASSERT_TRUE(Run(*pool, "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10)").ok());
+  const auto status = [&](const char* sql, std::vector<Param> params = {}) {
+    return Run(*pool, sql, std::move(params)).status();
+  };
+  absl::Status refused = status("SELECT $1::text", {Param::Text("\xff")});
+  EXPECT_EQ(SqlStateOf(refused), "22021");
+  EXPECT_TRUE(IsOfItsData(refused));
+  refused = status("INSERT INTO t VALUES (9)");
+  EXPECT_EQ(SqlStateOf(refused), "23514");
+  EXPECT_TRUE(IsOfItsData(refused));
+  EXPECT_FALSE(IsForWantOfPartition(refused));
+  EXPECT_TRUE(IsOfItsData(status("INSERT INTO t VALUES (1), (1)")));
+  refused = status("INSERT INTO t VALUES (-1)");
+  EXPECT_EQ(SqlStateOf(refused), "23514");
+  EXPECT_TRUE(IsForWantOfPartition(refused));
+  EXPECT_FALSE(IsOfItsData(refused));
+  for (const char* sql : {"SELECT * FROM missing", "SELECT nothing(", "SELECT 1 FROM t FOR nothing"})
+    EXPECT_FALSE(IsOfItsData(status(sql))) << sql;
+  EXPECT_FALSE(IsOfItsData(absl::OkStatus()));
+  EXPECT_EQ(SqlStateOf(absl::InternalError("22021 said by nobody")), "");
+}
+
+TEST_F(PoolTest, SettingsOfOurOwnStandBehindTheOperators) {
+  Options options = MakeOptions(1);
+  options.connection += " options='-c enable_sort=on -c work_mem=2MB'";
+  options.session_settings = "-c enable_sort=off -c jit=off";
+  auto pool = Connect(options);
+  const ResultOr result = Run(*pool,
+                              "SELECT current_setting('enable_sort'), current_setting('work_mem'), "
+                              "current_setting('jit')");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ((*result)->Text(0, 0), "off");
+  EXPECT_EQ((*result)->Text(0, 1), "2MB");
+  EXPECT_EQ((*result)->Text(0, 2), "off");
+}
+
 TEST_F(PoolTest, ARefusedStatementMayWorkLater) {
   auto pool = Connect(MakeOptions(1));
   const char* select = "SELECT * FROM later";

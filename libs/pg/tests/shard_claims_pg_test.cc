@@ -98,6 +98,33 @@ class PgFixture : public ::testing::Test {
   std::unique_ptr<Process> other_;
 };
 
+class PgQueries : public PgFixture {};
+
+TEST_F(PgQueries, AStatementThatAnswers) {
+  static const std::string kSql = Claims().UnderClaim(
+      "written AS (INSERT INTO numbers (shard, value) SELECT n, $4::bigint FROM claim, "
+      "generate_series(700001, 700000 + $4::integer) AS n RETURNING shard, value)",
+      "SELECT shard, value FROM written");
+  ShardClaims claims(*pool_, Claims());
+  const auto ask = [&](std::int64_t epoch, std::int64_t value) {
+    return testing::RunTask(io_, claims.Query(700'000, epoch, 0, kSql.c_str(), {Param::Int(value)}));
+  };
+  EXPECT_TRUE(absl::IsFailedPrecondition(ask(1, 2).status()));
+  ASSERT_EQ(testing::RunTask(io_, claims.Claim(700'000, 1)), absl::OkStatus());
+  ResultOr answer = ask(1, 2);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  ASSERT_EQ((*answer)->rows(), 2u);
+  EXPECT_EQ((*answer)->Int(0, 1) + (*answer)->Int(1, 1), 1'400'003);
+  EXPECT_EQ((*answer)->Int(1, 2), 2);
+  // An answer without rows is none of a claim that does not stand.
+  answer = ask(1, 0);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  ASSERT_EQ((*answer)->rows(), 1u);
+  EXPECT_TRUE((*answer)->IsNull(0, 1));
+  ASSERT_EQ(testing::RunTask(io_, other_->Claim(700'000, 2)), absl::OkStatus());
+  EXPECT_TRUE(absl::IsFailedPrecondition(ask(1, 0).status()));
+}
+
 }  // namespace
 }  // namespace rookery::pg
 

@@ -60,11 +60,26 @@ struct Options {
   std::chrono::milliseconds timeout{5'000};
   /// Statements waiting for an answer, over all connections; beyond it UNAVAILABLE.
   std::size_t max_waiting = 20'000;
+  /// Settings of each session, as the server's command line has them: `-c enable_sort=off`. Not an
+  /// operator's.
+  std::string session_settings;
   void Validate(config::Problems& problems) const;
   /// Those that `connection` names.
   void CheckFiles(config::Problems& problems) const;
   void Bind(config::Schema& schema);  // pg.connection, pg.password, pg.connections, pg.timeout
 };
+
+/// The SQLSTATE of a statement that the server has refused (Pool::Execute); empty for all other errors.
+std::string SqlStateOf(const absl::Status& status);
+
+/// Whether the server has refused a statement for what it says, and will refuse it whenever it is said again:
+/// a value that is none of its type, or one that a constraint forbids (classes 22 and 23). All other errors
+/// (a full disk, missing rights, a table or partition that is not there) are of the database: what was to be
+/// written is as good as before.
+bool IsOfItsData(const absl::Status& status);
+
+/// Whether it was refused because a table has no partition for a row (23514, but of no constraint).
+bool IsForWantOfPartition(const absl::Status& status);
 
 /// The lane of statements about what belongs to one owner (an account, a room).
 inline std::uint64_t LaneOf(std::string_view owner) { return std::hash<std::string_view>{}(owner); }

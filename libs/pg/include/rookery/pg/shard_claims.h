@@ -74,9 +74,12 @@ class ClaimTable {
   /// claims the shard waits for its lock; and one that comes while somebody claims the shard waits, looks
   /// again, and finds no claim of its own.
   std::string UnderClaim(const std::string& changes) const;
+  /// The same for ShardClaims::Query. `answer` is a SELECT that may read the parts.
+  std::string UnderClaim(const std::string& changes, const std::string& answer) const;
 
  private:
   friend class ShardClaims;
+  std::string WithClaim(const std::string& changes) const;
   const std::string name_;
   const std::string claim_;
   const std::string claimed_by_;
@@ -94,12 +97,14 @@ class ShardClaims {
   /// As HeldClaims::Execute. `sql` is of ClaimTable::UnderClaim and lives forever; `params` begin with $4.
   Task<absl::Status> Execute(std::uint32_t shard, std::int64_t epoch, std::uint64_t lane, const char* sql,
                              std::vector<Param> params);
+  /// As Execute, for a statement that answers. The columns of its answer begin with 1; where the answer has
+  /// no rows there is one of NULLs.
+  Task<ResultOr> Query(std::uint32_t shard, std::int64_t epoch, std::uint64_t lane, const char* sql,
+                       std::vector<Param> params);
 
  private:
   Task<absl::StatusOr<std::optional<std::int64_t>>> Ask(std::uint32_t shard, std::int64_t epoch,
                                                         std::int64_t above);
-  Task<absl::StatusOr<bool>> Run(std::uint64_t lane, const char* sql, std::vector<Param> params);
-
   Pool& pool_;
   const ClaimTable& table_;
   HeldClaims held_;
