@@ -137,14 +137,19 @@ TEST_F(PgPlans, A7_APageReadsAPage_WhereverItIs) {
 }
 
 TEST_F(PgPlans, A9_APageWithSomebodyReadsAPage) {
-  for (const bool from_the_end : {false, true}) {
-    for (const bool has_resource : {false, true}) {
-      PageRequest request = Request();
-      request.from_the_end = from_the_end;
-      request.filter.peer = "romeo@x";
-      if (has_resource) request.filter.peer_resource = "a";
-      (from_the_end ? request.before : request.after) = 12'000;
-      ExpectBounded(PlanOfPage(request), kPage + kTimes, absl::StrCat(from_the_end, has_resource));
+  // Also where the server knows nothing of the tables, as of a partition that is new.
+  for (const bool has_statistics : {true, false}) {
+    if (!has_statistics) Sql("DELETE FROM pg_statistic");
+    for (const bool from_the_end : {false, true}) {
+      for (const bool has_resource : {false, true}) {
+        PageRequest request = Request();
+        request.from_the_end = from_the_end;
+        request.filter.peer = "romeo@x";
+        if (has_resource) request.filter.peer_resource = "a";
+        (from_the_end ? request.before : request.after) = 12'000;
+        ExpectBounded(PlanOfPage(request), kPage + kTimes,
+                      absl::StrCat(has_statistics, from_the_end, has_resource));
+      }
     }
   }
 }

@@ -472,8 +472,9 @@ TYPED_TEST_P(ArchiveStoreScenarios, A9_ClocksAFewMinutesApartHideNothing) {
   std::vector<ArchivedMessage> messages;
   for (std::uint64_t id = 1; id <= 400; ++id) {
     messages.push_back(this->Message(id));
-    // Every third one was received by a process whose clock is late.
-    if (id % 3 == 0) messages.back().received_at_ms -= 4 * this->kMinute;
+    // Of three processes the clock of one is late and that of another early.
+    if (id % 3 == 0) messages.back().received_at_ms -= 2 * this->kMinute;
+    if (id % 3 == 1) messages.back().received_at_ms += 2 * this->kMinute;
   }
   this->Append(messages);
   for (const std::uint64_t at : {std::uint64_t{50}, std::uint64_t{200}, std::uint64_t{333}}) {
