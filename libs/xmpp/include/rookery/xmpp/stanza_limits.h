@@ -20,7 +20,7 @@ inline constexpr std::size_t kMaxLangBytes = 255;
 ///   - a carbon and its <forwarded/>: two addresses, `type`, namespaces, 11 KiB;
 ///   - another full JID that a service puts in (an occupant's item), 8 KiB;
 ///   - two delays and two stanza ids, 8 KiB;
-///   - an <error/> with text, 1 KiB;
+///   - an <error/> with text, or the hash of an avatar, 1 KiB;
 ///   - in a record or a link's frame: the name and namespace of an IQ's payload once more,
 ///     origin, counts, trace id, the key, 4 KiB,
 /// which is less than 48 KiB. So a stanza that passes CheckStanza fits, whatever becomes of

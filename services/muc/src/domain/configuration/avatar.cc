@@ -1,13 +1,8 @@
 #include "domain/configuration/avatar.h"
 
-#include <openssl/evp.h>
-
-#include <algorithm>
-#include <array>
-#include <optional>
+#include <memory>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "domain/occupants/presence.h"
@@ -15,6 +10,7 @@
 #include "domain/room/request.h"
 #include "rookery/xmpp/element.h"
 #include "rookery/xmpp/ns.h"
+#include "rookery/xmpp/vcard.h"
 
 namespace rookery::muc {
 
@@ -22,44 +18,10 @@ namespace {
 
 using xmpp::ErrorCondition;
 
-/// An image in several formats (XEP-0486 section 5.1).
-constexpr std::size_t kMaxPhotos = 4;
-
-std::string Sha1Of(std::string_view data) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> hash;
-  unsigned size = 0;
-  EVP_Digest(data.data(), data.size(), hash.data(), &size, EVP_sha1(), nullptr);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(hash.data()), size));
-}
-
-/// XEP-0153 section 4.5: in base64, in which white space means nothing.
-std::optional<std::string> ImageOf(const xmpp::Element& photo) {
-  const xmpp::Element* value = photo.Find("BINVAL", xmpp::ns::kVcardTemp);
-  std::string image;
-  if (value != nullptr && !absl::Base64Unescape(value->Text(), &image)) return std::nullopt;
-  return image;
-}
-
-/// nullopt: a photo is none.
-std::optional<std::vector<std::string>> HashesOf(const xmpp::Element& vcard) {
-  std::vector<std::string> hashes;
-  for (const xmpp::Element& child : vcard.children()) {
-    if (!child.Is("PHOTO", xmpp::ns::kVcardTemp)) continue;
-    const std::optional<std::string> image = ImageOf(child);
-    if (!image) return std::nullopt;
-    if (!image->empty()) hashes.push_back(Sha1Of(*image));
-  }
-  if (hashes.size() > kMaxPhotos) return std::nullopt;
-  return hashes;
-}
-
 /// An empty hash says that there is none.
 void SendHash(Turn& turn, std::string_view hash, std::shared_ptr<const Recipients> recipients) {
   xmpp::Stanza presence = xmpp::MakePresence({}, turn.room.jid(), {});
-  xmpp::Element update("x", xmpp::ns::kVcardUpdate);
-  xmpp::Element& photo = update.Add("photo");
-  if (!hash.empty()) photo.SetText(hash);
-  xmpp::AddPayload(presence, update);
+  xmpp::AddPayload(presence, xmpp::MakeAvatarUpdate(hash));
   turn.outcome.SendToAll(std::move(presence), std::move(recipients));
 }
 
@@ -91,20 +53,20 @@ void OnVcardSet(Turn& turn) {
   const std::string text = vcard.ToXml(xmpp::ns::kClient);
   if (text.size() > static_cast<std::size_t>(turn.settings.max_vcard_bytes))
     return turn.Refuse(ErrorCondition::kNotAcceptable, "The vCard is too large.");
-  const auto hashes = HashesOf(vcard);
-  if (!hashes) return turn.Refuse(ErrorCondition::kNotAcceptable, "A photo is none.");
-  const bool is_empty = std::none_of(vcard.children().begin(), vcard.children().end(),
-                                     [](const xmpp::Element& child) { return !child.name().empty(); });
+  const auto photos = xmpp::PhotosOf(vcard);
+  if (!photos.ok())
+    return turn.Refuse(ErrorCondition::kNotAcceptable, std::string(photos.status().message()));
   if (RefuseIfTooManyStanzas(turn)) return;
   const std::string before = room.state().avatar_hash();
   v1::RoomState& state = room.ChangeState();
-  state.set_vcard(is_empty ? std::string() : text);
-  state.set_avatar_hash(absl::StrJoin(*hashes, " "));
+  state.set_vcard(xmpp::IsEmptyVcard(vcard) ? std::string() : text);
+  state.set_avatar_hash(absl::StrJoin(
+      *photos, " ", [](std::string* out, const xmpp::VcardPhoto& photo) { out->append(photo.hash); }));
   turn.Answer();
   // XEP-0486 section 4.2.
   BroadcastStatuses(turn, {static_cast<int>(Status::kConfigurationChanged)});
   if (state.avatar_hash() != before)
-    SendHash(turn, hashes->empty() ? std::string_view() : hashes->front(), room.everyone());
+    SendHash(turn, photos->empty() ? std::string_view() : photos->front().hash, room.everyone());
 }
 
 void SendAvatarHash(Turn& turn, Recipients recipients) {
