@@ -109,6 +109,30 @@ class KeeperScenarios : public Fixture {
     request.set_user(user);
     return Run(keeper_.GetUserSettings(request));
   }
+  absl::StatusOr<v1::SetVcardResponse> SetVcard(const std::string& vcard, const std::string& hash) {
+    v1::SetVcardRequest request;
+    request.set_user(kUser);
+    request.set_vcard(vcard);
+    request.set_avatar_hash(hash);
+    request.set_request_id(id_);
+    return Run(keeper_.SetVcard(request));
+  }
+  std::string Vcard(const std::string& user = kUser) {
+    v1::GetVcardRequest request;
+    request.set_user(user);
+    const auto response = Run(keeper_.GetVcard(request));
+    EXPECT_TRUE(response.ok()) << response.status();
+    return response.ok() ? response->vcard() : std::string();
+  }
+  /// "never": no vCard was ever set.
+  static std::string AvatarIn(const v1::UserSettings& settings) {
+    return settings.has_avatar_hash() ? settings.avatar_hash() : "never";
+  }
+  std::string Avatar(const std::string& user = kUser) {
+    const auto settings = Settings(user);
+    EXPECT_TRUE(settings.ok()) << settings.status();
+    return settings.ok() ? AvatarIn(settings->settings()) : std::string();
+  }
   template <typename Strings>
   static std::vector<std::string> List(const Strings& strings) {
     return {strings.begin(), strings.end()};
@@ -700,15 +724,101 @@ TYPED_TEST_P(KeeperScenarios, BlockList_GoesWithTheUser) {
   EXPECT_EQ(this->Blocked(), Strings{"c@d"});
 }
 
-REGISTER_TYPED_TEST_SUITE_P(KeeperScenarios, ItemsWithNamesAndGroups, OneContactAlone,
-                            MutualSubscriptionStepByStep, ARequestIsHiddenAndKept,
-                            WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
-                            RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing,
-                            DeletedUsersAreApprovedNoMore, LongTexts, LongRequests, TotalsFollow,
-                            Repeated_TheSameAnswerOnce, Repeated_DeletedUser, Repeated_WithoutAChange,
-                            Repeated_TheContactAsItIsNow, Repeated_WhoSeesTheUserNow, Repeated_RefusedAgain,
-                            Repeated_EachUsersOwn, NoSuchAction, Blocked_InOrder_EachOnce,
-                            Unblocked_SomeOrAll, BlockList_Bounds, BlockList_Repeated_TheSameAnswerOnce,
-                            BlockList_ComesWithTheRosterWhenAskedFor, BlockList_GoesWithTheUser);
+TYPED_TEST_P(KeeperScenarios, Vcard_EachReplacesTheOneBefore) {
+  EXPECT_EQ(this->Vcard(), "");
+  EXPECT_EQ(this->Avatar(), "never");
+  const std::string binary("<vCard>\0\xc3\xa4</vCard>", 19);
+  const auto first = this->SetVcard(binary, "abc");
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(this->AvatarIn(first->settings()), "abc");
+  EXPECT_EQ(this->Vcard(), binary);
+  EXPECT_EQ(this->Avatar(), "abc");
+  ASSERT_TRUE(this->SetVcard("<vCard/>", "").ok());
+  EXPECT_EQ(this->Vcard(), "<vCard/>");
+  EXPECT_EQ(this->Avatar(), "");
+  // Its owner is one who has said something of it.
+  ASSERT_TRUE(this->SetVcard("", "").ok());
+  EXPECT_EQ(this->Vcard(), "");
+  EXPECT_EQ(this->Avatar(), "");
+  EXPECT_EQ(this->Vcard("another@example.org"), "");
+  EXPECT_EQ(this->Avatar("another@example.org"), "never");
+}
+
+TYPED_TEST_P(KeeperScenarios, Vcard_Bounds) {
+  ASSERT_TRUE(this->SetVcard(std::string(RosterKeeper::kMaxVcardBytes, 'x'), "abc").ok());
+  EXPECT_EQ(this->SetVcard(std::string(RosterKeeper::kMaxVcardBytes + 1, 'x'), "def").status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(this->Vcard().size(), RosterKeeper::kMaxVcardBytes);
+  EXPECT_EQ(this->Avatar(), "abc");
+}
+
+TYPED_TEST_P(KeeperScenarios, Vcard_Repeated_MadeOnce) {
+  this->id_ = "1";
+  ASSERT_TRUE(this->SetVcard("one", "1").ok());
+  this->id_ = "2";
+  ASSERT_TRUE(this->SetVcard("two", "2").ok());
+  this->id_ = "1";
+  const auto again = this->SetVcard("one", "1");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(this->AvatarIn(again->settings()), "2");
+  EXPECT_EQ(this->Vcard(), "two");
+}
+
+TYPED_TEST_P(KeeperScenarios, Vcard_AndBlockListAreTheSettings) {
+  ASSERT_TRUE(this->SetVcard("v", "abc").ok());
+  const auto blocked = this->Block({"a@b"});
+  ASSERT_TRUE(blocked.ok()) << blocked.status();
+  EXPECT_EQ(this->AvatarIn(blocked->settings()), "abc");
+  const auto unblocked = this->Unblock({"not@there"});
+  ASSERT_TRUE(unblocked.ok()) << unblocked.status();
+  EXPECT_EQ(this->AvatarIn(unblocked->settings()), "abc");
+  const auto set = this->SetVcard("v", "def");
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ(this->List(set->settings().blocked()), Strings{"a@b"});
+  // Repeated, too.
+  for (const char* const id : {"7", "8"}) {
+    this->id_ = id;
+    ASSERT_TRUE((id[0] == '7' ? this->Block({"c@d"}).status() : this->SetVcard("w", "ghi").status()).ok());
+  }
+  EXPECT_EQ(this->List(this->SetVcard("w", "ghi")->settings().blocked()), (Strings{"a@b", "c@d"}));
+  this->id_ = "7";
+  EXPECT_EQ(this->AvatarIn(this->Block({"c@d"})->settings()), "ghi");
+}
+
+TYPED_TEST_P(KeeperScenarios, Vcard_ItsHashComesWithTheRosterWhenAskedFor) {
+  ASSERT_TRUE(this->SetVcard("v", "").ok());
+  ASSERT_TRUE(this->Set(this->kContact, "R").ok());
+  EXPECT_FALSE(this->Get().has_settings());
+  v1::GetRosterRequest request;
+  request.set_user(this->kUser);
+  request.set_with_settings(true);
+  for (const bool is_known : {false, true}) {
+    if (is_known) request.set_known_version(this->Get().version());
+    const auto roster = this->Run(this->keeper_.Get(request));
+    ASSERT_TRUE(roster.ok()) << roster.status();
+    EXPECT_EQ(roster->unchanged(), is_known);
+    EXPECT_EQ(this->AvatarIn(roster->settings()), "");
+  }
+}
+
+TYPED_TEST_P(KeeperScenarios, Vcard_GoesWithTheUser) {
+  ASSERT_TRUE(this->SetVcard("v", "abc").ok());
+  ASSERT_TRUE(this->Delete().ok());
+  EXPECT_EQ(this->Vcard(), "");
+  EXPECT_EQ(this->Avatar(), "never");
+  ASSERT_TRUE(this->SetVcard("w", "def").ok());
+  EXPECT_EQ(this->Vcard(), "w");
+}
+
+REGISTER_TYPED_TEST_SUITE_P(
+    KeeperScenarios, ItemsWithNamesAndGroups, OneContactAlone, MutualSubscriptionStepByStep,
+    ARequestIsHiddenAndKept, WhatClientsDoNotSeeLeavesTheVersionAlone, PreApproval,
+    RemovalTellsTheContactBySubscription, Bounds, DeletedUsersLeaveNothing, DeletedUsersAreApprovedNoMore,
+    LongTexts, LongRequests, TotalsFollow, Repeated_TheSameAnswerOnce, Repeated_DeletedUser,
+    Repeated_WithoutAChange, Repeated_TheContactAsItIsNow, Repeated_WhoSeesTheUserNow, Repeated_RefusedAgain,
+    Repeated_EachUsersOwn, NoSuchAction, Blocked_InOrder_EachOnce, Unblocked_SomeOrAll, BlockList_Bounds,
+    BlockList_Repeated_TheSameAnswerOnce, BlockList_ComesWithTheRosterWhenAskedFor, BlockList_GoesWithTheUser,
+    Vcard_EachReplacesTheOneBefore, Vcard_Bounds, Vcard_Repeated_MadeOnce, Vcard_AndBlockListAreTheSettings,
+    Vcard_ItsHashComesWithTheRosterWhenAskedFor, Vcard_GoesWithTheUser);
 
 }  // namespace rookery::roster

@@ -18,14 +18,14 @@ class MemoryRosterStore final : public RosterStore {
   Task<absl::StatusOr<StoredRoster>> Load(std::string owner) override {
     if (is_away) co_return absl::UnavailableError("away");
     StoredRoster roster = rosters[owner];
-    roster.has_block_list = !block_lists[owner].jids.empty();
+    roster.has_settings = HasSettings(owner);
     co_return roster;
   }
   Task<absl::StatusOr<StoredRoster>> LoadPending(std::string owner) override {
     if (is_away) co_return absl::UnavailableError("away");
     StoredRoster roster = rosters[owner];
     std::erase_if(roster.contacts, [](const Contact& contact) { return !contact.state.pending_in; });
-    roster.has_block_list = !block_lists[owner].jids.empty();
+    roster.has_settings = HasSettings(owner);
     co_return roster;
   }
   Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override {
@@ -68,9 +68,9 @@ class MemoryRosterStore final : public RosterStore {
     if (!change.request_id.empty()) answers[{owner, change.request_id}] = {change.response, roster.version};
     co_return roster.version;
   }
-  Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) override {
+  Task<absl::StatusOr<SettingsSnapshot>> ReadSettings(std::string owner, std::string request_id) override {
     if (is_away) co_return absl::UnavailableError("away");
-    BlockSnapshot snapshot{now_ms(), block_lists[owner], {}};
+    SettingsSnapshot snapshot{now_ms(), block_lists[owner], vcards[owner].mark, {}};
     const auto answer = answers.find({owner, request_id});
     if (answer != answers.end()) snapshot.answer = answer->second;
     co_return snapshot;
@@ -86,6 +86,20 @@ class MemoryRosterStore final : public RosterStore {
     if (!change.request_id.empty()) answers[{owner, change.request_id}] = {change.response, 0};
     co_return absl::OkStatus();
   }
+  Task<absl::StatusOr<std::string>> LoadVcard(std::string owner) override {
+    if (is_away) co_return absl::UnavailableError("away");
+    co_return vcards[owner].vcard;
+  }
+  Task<absl::Status> SaveVcard(std::string owner, VcardChange change) override {
+    if (meddle) meddle();
+    if (IsTooOld(change.read_at_ms)) co_return TooOld();
+    if (answers.contains({owner, change.request_id})) co_return absl::AbortedError("answered");
+    StoredVcard& stored = vcards[owner];
+    if (stored.mark.revision != change.revision) co_return absl::AbortedError("changed");
+    stored = {std::move(change.vcard), {std::move(change.avatar_hash), change.revision + 1}};
+    if (!change.request_id.empty()) answers[{owner, change.request_id}] = {change.response, 0};
+    co_return absl::OkStatus();
+  }
   Task<absl::Status> RemoveAll(std::string owner, Removal removal) override {
     if (is_away) co_return absl::UnavailableError("away");
     if (meddle) meddle();
@@ -94,6 +108,7 @@ class MemoryRosterStore final : public RosterStore {
     rosters.erase(owner);
     totals.erase(owner);
     block_lists.erase(owner);
+    vcards.erase(owner);
     for (auto& [other, roster] : rosters) {
       const auto found = Place(roster, owner);
       if (found == roster.contacts.end() || !found->state.approved) continue;
@@ -114,10 +129,18 @@ class MemoryRosterStore final : public RosterStore {
   std::map<std::string, StoredRoster> rosters;
   std::map<std::string, Totals> totals;
   std::map<std::string, BlockList> block_lists;
+  struct StoredVcard {
+    std::string vcard;
+    VcardMark mark;
+  };
+  std::map<std::string, StoredVcard> vcards;
   std::map<std::pair<std::string, std::string>, Answer> answers;
 
  private:
   bool IsTooOld(std::int64_t read_at_ms) const { return now_ms() - read_at_ms > fresh_for_ms; }
+  bool HasSettings(const std::string& owner) {
+    return !block_lists[owner].jids.empty() || vcards[owner].mark.avatar_hash.has_value();
+  }
   static absl::Status TooOld() { return absl::FailedPreconditionError("decided too long ago"); }
   static std::vector<Contact>::iterator Place(StoredRoster& roster, const std::string& jid) {
     return std::find_if(roster.contacts.begin(), roster.contacts.end(),

@@ -102,6 +102,21 @@ TEST_F(KeeperRaces, BlockedByTwoAtOnce_BothHold) {
   EXPECT_EQ(Blocked(), (std::vector<std::string>{"other@x", "a@b"}));
 }
 
+// Whoever was quicker may have been the one who came later. Nothing is made on top of it unasked.
+TEST_F(KeeperRaces, AVcardThatLosesARaceIsNotMade) {
+  bool is_done = false;
+  store().meddle = [&] {
+    if (std::exchange(is_done, true)) return;
+    store().vcards[kUser] = {"other", {"2", 1}};
+  };
+  id_ = "0123/7";
+  EXPECT_EQ(SetVcard("mine", "1").status().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Vcard(), "other");
+  // Asked again, it is.
+  ASSERT_TRUE(SetVcard("mine", "1").ok());
+  EXPECT_EQ(Vcard(), "mine");
+}
+
 // It stood still between reading and storing. Its request has long been answered by another, and who has
 // asked has gone on: it is neither made nor decided anew.
 TEST_F(KeeperRaces, StoodStillForTooLong_NothingIsDone) {
@@ -119,11 +134,13 @@ TEST_F(KeeperRaces, StoodStillForTooLong_NothingIsDone) {
   EXPECT_EQ(Block({"c@d"}).status().code(), too_late);
   EXPECT_EQ(Block({"a@b"}).status().code(), too_late);  // which changes nothing
   EXPECT_EQ(Unblock({}).status().code(), too_late);
+  EXPECT_EQ(SetVcard("v", "1").status().code(), too_late);
   EXPECT_EQ(Delete().status().code(), too_late);
   id_.clear();
   EXPECT_EQ(Delete().status().code(), too_late);
   EXPECT_EQ(Item().name(), "before");
   EXPECT_EQ(Blocked(), std::vector<std::string>{"a@b"});
+  EXPECT_EQ(Vcard(), "");
   EXPECT_TRUE(store().answers.empty());
 }
 
@@ -153,6 +170,10 @@ TEST_F(KeeperRaces, TheStoreAway) {
   EXPECT_EQ(Delete().status().code(), away);
   EXPECT_EQ(Block({"a@b"}).status().code(), away);
   EXPECT_EQ(Unblock({}).status().code(), away);
+  EXPECT_EQ(SetVcard("v", "1").status().code(), away);
+  v1::GetVcardRequest vcard;
+  vcard.set_user(kUser);
+  EXPECT_EQ(Run(keeper_.GetVcard(vcard)).status().code(), away);
   EXPECT_EQ(Settings().status().code(), away);
   id_ = "1";
   EXPECT_EQ(Delete().status().code(), away);

@@ -154,7 +154,7 @@ TEST_F(PgStore, OldAnswersAreForgottenHoweverManyThereAre) {
 TEST_F(PgStore, WhatWasDecidedTooLongAgoIsNotMade) {
   const std::int64_t now = DatabaseTime();
   EXPECT_GT(now, 1'700'000'000'000);
-  EXPECT_EQ(testing::RunTask(io_, store_->ReadBlockList("u@x", ""))->read_at_ms / 600'000, now / 600'000);
+  EXPECT_EQ(testing::RunTask(io_, store_->ReadSettings("u@x", ""))->read_at_ms / 600'000, now / 600'000);
   const auto is_refused = [](const absl::Status& status) { return absl::IsFailedPrecondition(status); };
   const auto apply = [this](const Change& change) {
     return testing::RunTask(io_, store_->Apply("u@x", change)).status();
@@ -166,15 +166,18 @@ TEST_F(PgStore, WhatWasDecidedTooLongAgoIsNotMade) {
   change.added.items = 1;
   change.request_id = "1";
   BlockChange block{now, {{"c@d"}, 0}, "2", ""};
+  VcardChange vcard{now, "v", "abc", 0, "4", ""};
   // The answers are kept for 600 s; half of it is for the statement.
   for (const bool is_old : {true, false}) {
     const std::int64_t read_at = is_old ? now - 601'000 : now;
-    change.read_at_ms = block.read_at_ms = read_at;
+    change.read_at_ms = block.read_at_ms = vcard.read_at_ms = read_at;
     EXPECT_EQ(is_refused(apply(change)), is_old);
     EXPECT_EQ(is_refused(testing::RunTask(io_, store_->SaveBlockList("u@x", block))), is_old);
+    EXPECT_EQ(is_refused(testing::RunTask(io_, store_->SaveVcard("u@x", vcard))), is_old);
+    EXPECT_EQ(*testing::RunTask(io_, store_->LoadVcard("u@x")), is_old ? "" : "v");
     const auto found = testing::RunTask(io_, store_->Load("u@x"));
     EXPECT_EQ(found->contacts.empty(), is_old);
-    EXPECT_EQ(found->has_block_list, !is_old);
+    EXPECT_EQ(found->has_settings, !is_old);
   }
   const auto before = testing::RunTask(io_, store_->Read("u@x", "a@b", "1"));
   ASSERT_TRUE(before->contact);
@@ -193,7 +196,31 @@ TEST_F(PgStore, WhatWasDecidedTooLongAgoIsNotMade) {
   EXPECT_EQ(after->contact->revision, before->contact->revision);
   EXPECT_EQ(after->totals, before->totals);
   EXPECT_FALSE(after->answer);
-  EXPECT_TRUE(testing::RunTask(io_, store_->Load("u@x"))->has_block_list);
+  EXPECT_TRUE(testing::RunTask(io_, store_->Load("u@x"))->has_settings);
+  EXPECT_EQ(*testing::RunTask(io_, store_->LoadVcard("u@x")), "v");
+}
+
+TEST_F(PgStore, VcardsAreComparedAndSet) {
+  const auto save = [this](std::string vcard, std::int64_t revision, std::string id) {
+    return testing::RunTask(
+        io_, store_->SaveVcard("u@x", {DatabaseTime(), vcard, "of " + vcard, revision, id, "answer"}));
+  };
+  const auto read = [this](std::string id) { return testing::RunTask(io_, store_->ReadSettings("u@x", id)); };
+  EXPECT_EQ(read("")->vcard.avatar_hash, std::nullopt);
+  EXPECT_TRUE(absl::IsAborted(save("too early", 3, "0")));
+  ASSERT_TRUE(save("one", 0, "1").ok());
+  EXPECT_EQ(read("")->vcard.revision, 1);
+  // Somebody else's first one, and one on top of what is no longer there.
+  EXPECT_TRUE(absl::IsAborted(save("lost", 0, "2")));
+  EXPECT_TRUE(absl::IsAborted(save("lost", 2, "2")));
+  EXPECT_FALSE(read("2")->answer);
+  ASSERT_TRUE(save("two", 1, "2").ok());
+  EXPECT_EQ(read("2")->answer->response, "answer");
+  EXPECT_EQ(read("2")->vcard.avatar_hash, "of two");
+  EXPECT_EQ(read("2")->vcard.revision, 2);
+  // The same request once more.
+  EXPECT_TRUE(absl::IsAborted(save("three", 2, "2")));
+  EXPECT_EQ(*testing::RunTask(io_, store_->LoadVcard("u@x")), "two");
 }
 
 // However long its answers are kept.

@@ -152,6 +152,20 @@ TEST_F(ServiceTest, ServesIsFoundSurvivesTheDatabaseAndDrains) {
   std::uint64_t first = 0, again = 0;
   ASSERT_TRUE(Set("juliet@example.org", "paris@example.org", "0123/4", &first).ok());
 
+  v1::SetVcardRequest set;
+  set.set_user("juliet@example.org");
+  set.set_vcard("<vCard/>");
+  v1::SetVcardResponse was_set;
+  v1::GetVcardRequest get;
+  get.set_user("juliet@example.org");
+  v1::GetVcardResponse vcard;
+  {
+    grpc::ClientContext setting, getting;
+    ASSERT_TRUE(stub_->SetVcard(&setting, set, &was_set).ok());
+    ASSERT_TRUE(stub_->GetVcard(&getting, get, &vcard).ok());
+  }
+  EXPECT_EQ(vcard.vcard(), "<vCard/>");
+
   postgres_.Stop();
   EXPECT_EQ(Set("juliet@example.org", "tybalt@example.org").error_code(), grpc::StatusCode::UNAVAILABLE);
   postgres_.Start();

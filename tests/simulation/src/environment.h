@@ -123,6 +123,8 @@ class RosterProcess : public Process {
       roster::v1::BlockAddressesRequest) = 0;
   virtual Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> Unblock(
       roster::v1::UnblockAddressesRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::GetVcardResponse>> GetVcard(roster::v1::GetVcardRequest) = 0;
+  virtual Task<absl::StatusOr<roster::v1::SetVcardResponse>> SetVcard(roster::v1::SetVcardRequest) = 0;
 };
 std::unique_ptr<RosterProcess> MakeRoster(Environment& environment, RosterDatabase& database,
                                           std::string name);

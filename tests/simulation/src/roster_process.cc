@@ -80,12 +80,18 @@ class RemoteStore final : public RosterStore {
         [&database = database_, owner, change] { return Make(database, owner, change); };
     return Send<absl::StatusOr<std::uint64_t>>(std::move(statement));
   }
-  Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) override {
-    return Ask<absl::StatusOr<BlockSnapshot>>(
-        [=](RosterStore& rows) { return rows.ReadBlockList(owner, request_id); });
+  Task<absl::StatusOr<SettingsSnapshot>> ReadSettings(std::string owner, std::string request_id) override {
+    return Ask<absl::StatusOr<SettingsSnapshot>>(
+        [=](RosterStore& rows) { return rows.ReadSettings(owner, request_id); });
   }
   Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) override {
     return Ask<absl::Status>([=](RosterStore& rows) { return rows.SaveBlockList(owner, change); });
+  }
+  Task<absl::StatusOr<std::string>> LoadVcard(std::string owner) override {
+    return Ask<absl::StatusOr<std::string>>([=](RosterStore& rows) { return rows.LoadVcard(owner); });
+  }
+  Task<absl::Status> SaveVcard(std::string owner, VcardChange change) override {
+    return Ask<absl::Status>([=](RosterStore& rows) { return rows.SaveVcard(owner, change); });
   }
   Task<absl::Status> RemoveAll(std::string owner, Removal removal) override {
     return Ask<absl::Status>([=](RosterStore& rows) { return rows.RemoveAll(owner, removal); });
@@ -155,6 +161,12 @@ class SimulatedRoster final : public RosterProcess {
   }
   Task<absl::StatusOr<v1::UnblockAddressesResponse>> Unblock(v1::UnblockAddressesRequest request) override {
     return parts_->keeper.Unblock(std::move(request));
+  }
+  Task<absl::StatusOr<v1::GetVcardResponse>> GetVcard(v1::GetVcardRequest request) override {
+    return parts_->keeper.GetVcard(std::move(request));
+  }
+  Task<absl::StatusOr<v1::SetVcardResponse>> SetVcard(v1::SetVcardRequest request) override {
+    return parts_->keeper.SetVcard(std::move(request));
   }
 
  private:

@@ -43,10 +43,11 @@ std::vector<std::string> Split(std::string_view joined) {
   "(g, n)), ''), subscription, "                                                                            \
   "pending_out, pending_in, approved, listed, coalesce(request, ''), revision"
 
-#define ROOKERY_VERSION_WITH(contacts)                                                          \
-  "SELECT v.version, v.blocks, i.* FROM (SELECT coalesce((SELECT version FROM roster_versions " \
-  "WHERE owner = $1), 0) AS version, EXISTS (SELECT 1 FROM block_lists WHERE owner = $1 AND "   \
-  "jids <> '{}') AS blocks) AS v LEFT JOIN (" contacts ") AS i ON true ORDER BY i.jid"
+#define ROOKERY_VERSION_WITH(contacts)                                                                \
+  "SELECT v.version, v.has_settings, i.* FROM (SELECT coalesce((SELECT version FROM roster_versions " \
+  "WHERE owner = $1), 0) AS version, EXISTS (SELECT 1 FROM block_lists WHERE owner = $1 AND "         \
+  "jids <> '{}') OR EXISTS (SELECT 1 FROM vcards WHERE owner = $1) AS has_settings) AS v LEFT JOIN "  \
+  "(" contacts ") AS i ON true ORDER BY i.jid"
 
 // The database's clock in ms since 1970.
 #define ROOKERY_MS_OF(time) "(extract(epoch FROM " time ") * 1000)::bigint"
@@ -102,7 +103,7 @@ absl::StatusOr<StoredRoster> ReadRoster(const pg::ResultOr& result) {
   StoredRoster roster;
   for (std::size_t i = 0; i < rows.rows(); ++i) {
     roster.version = static_cast<std::uint64_t>(rows.Int(i, 0));
-    roster.has_block_list = rows.Bool(i, 1);
+    roster.has_settings = rows.Bool(i, 1);
     if (!rows.IsNull(i, 2)) roster.contacts.push_back(ReadContact(rows, i, 2));
   }
   return roster;
@@ -244,23 +245,27 @@ Task<absl::StatusOr<std::uint64_t>> PgRosterStore::Apply(std::string owner, Chan
   co_return VersionOf(updated);
 }
 
-Task<absl::StatusOr<BlockSnapshot>> PgRosterStore::ReadBlockList(std::string owner, std::string request_id) {
+Task<absl::StatusOr<SettingsSnapshot>> PgRosterStore::ReadSettings(std::string owner,
+                                                                   std::string request_id) {
   std::vector<Param> params{Param::Text(owner), Param::Text(request_id)};
   const pg::ResultOr result = co_await pool_.Execute(
       LaneOf(owner),
       "SELECT coalesce(array_to_string(b.jids, chr(31)), ''), coalesce(b.revision, 0), "
       "a.response, a.version, " ROOKERY_MS_OF("now()")
-      " FROM (SELECT 1) AS one "
+      ", c.avatar_hash, coalesce(c.revision, 0) FROM (SELECT 1) AS one "
       "LEFT JOIN block_lists AS b ON b.owner = $1 "
+      "LEFT JOIN vcards AS c ON c.owner = $1 "
       "LEFT JOIN roster_answers AS a ON a.owner = $1 AND a.request_id = $2",
       std::move(params));
   if (!result.ok()) co_return result.status();
   const pg::Result& rows = **result;
   if (rows.rows() != 1) co_return absl::InternalError("a snapshot is one row");
-  BlockSnapshot snapshot;
+  SettingsSnapshot snapshot;
   snapshot.list.jids = Split(rows.Text(0, 0));
   snapshot.list.revision = rows.Int(0, 1);
   snapshot.read_at_ms = rows.Int(0, 4);
+  if (!rows.IsNull(0, 5)) snapshot.vcard.avatar_hash = std::string(rows.Text(0, 5));
+  snapshot.vcard.revision = rows.Int(0, 6);
   if (!rows.IsNull(0, 3)) snapshot.answer = {rows.Bytes(0, 2), static_cast<std::uint64_t>(rows.Int(0, 3))};
   co_return snapshot;
 }
@@ -282,6 +287,35 @@ Task<absl::Status> PgRosterStore::SaveBlockList(std::string owner, BlockChange c
       "1), " ROOKERY_PRUNE
       ", kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "
       "SELECT $1::text, $5::text, $6::bytea, 0 FROM changed WHERE $5::text <> '') "
+      "SELECT " ROOKERY_IS_FRESH ", (SELECT 1 FROM changed)",
+      std::move(params));
+  co_return OutcomeOf(saved);
+}
+
+Task<absl::StatusOr<std::string>> PgRosterStore::LoadVcard(std::string owner) {
+  std::vector<Param> params{Param::Text(owner)};
+  const pg::ResultOr result =
+      co_await pool_.Execute(LaneOf(owner), "SELECT vcard FROM vcards WHERE owner = $1", std::move(params));
+  if (!result.ok()) co_return result.status();
+  if ((*result)->rows() == 0) co_return std::string();
+  co_return (*result)->Bytes(0, 0);
+}
+
+Task<absl::Status> PgRosterStore::SaveVcard(std::string owner, VcardChange change) {
+  std::vector<Param> params{Param::Text(owner),           LatestFor(change.read_at_ms),
+                            Param::Bytes(change.vcard),   Param::Text(change.avatar_hash),
+                            Param::Int(change.revision),  Param::Text(change.request_id),
+                            Param::Bytes(change.response)};
+  const pg::ResultOr saved = co_await pool_.Execute(
+      LaneOf(owner),
+      "WITH " ROOKERY_FRESH
+      ", changed AS (INSERT INTO vcards (owner, vcard, avatar_hash, revision) "
+      "SELECT $1::text, $3::bytea, $4::text, 1 FROM fresh WHERE $5::bigint = 0 OR EXISTS (SELECT 1 FROM "
+      "vcards WHERE owner = $1) ON CONFLICT (owner) DO UPDATE SET vcard = $3::bytea, "
+      "avatar_hash = $4::text, revision = vcards.revision + 1 WHERE vcards.revision = $5::bigint RETURNING "
+      "1), " ROOKERY_PRUNE
+      ", kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "
+      "SELECT $1::text, $6::text, $7::bytea, 0 FROM changed WHERE $6::text <> '') "
       "SELECT " ROOKERY_IS_FRESH ", (SELECT 1 FROM changed)",
       std::move(params));
   co_return OutcomeOf(saved);
@@ -328,6 +362,7 @@ Task<absl::Status> PgRosterStore::RemoveAll(std::string owner, Removal removal) 
       "WITH " ROOKERY_FRESH ", i AS (DELETE FROM roster_items WHERE owner = $1 AND " ROOKERY_IS_FRESH
       "), v AS (DELETE FROM roster_versions WHERE owner = $1 AND " ROOKERY_IS_FRESH
       "), b AS (DELETE FROM block_lists WHERE owner = $1 AND " ROOKERY_IS_FRESH
+      "), c AS (DELETE FROM vcards WHERE owner = $1 AND " ROOKERY_IS_FRESH
       "), kept AS (INSERT INTO roster_answers (owner, request_id, response, version) "
       "SELECT $1::text, $3::text, $4::bytea, 0 FROM fresh WHERE $3::text <> '') "
       "SELECT " ROOKERY_IS_FRESH ", 1",

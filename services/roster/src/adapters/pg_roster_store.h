@@ -25,8 +25,10 @@ class PgRosterStore final : public RosterStore {
   Task<absl::StatusOr<StoredRoster>> LoadPending(std::string owner) override;
   Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override;
   Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) override;
-  Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) override;
+  Task<absl::StatusOr<SettingsSnapshot>> ReadSettings(std::string owner, std::string request_id) override;
   Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) override;
+  Task<absl::StatusOr<std::string>> LoadVcard(std::string owner) override;
+  Task<absl::Status> SaveVcard(std::string owner, VcardChange change) override;
   Task<absl::Status> RemoveAll(std::string owner, Removal removal) override;
   Task<absl::Status> ForgetOldAnswers() override;
 

@@ -212,8 +212,9 @@ absl::StatusOr<Response> Repeat(const std::string& jid, const Snapshot& now) {
   return response;
 }
 
-void Fill(v1::UserSettings& settings, const BlockList& list) {
+void Fill(v1::UserSettings& settings, const BlockList& list, const VcardMark& vcard) {
   settings.mutable_blocked()->Assign(list.jids.begin(), list.jids.end());
+  if (vcard.avatar_hash) settings.set_avatar_hash(*vcard.avatar_hash);
 }
 
 absl::Status DecideBlock(const v1::BlockAddressesRequest& request, BlockList& list,
@@ -285,7 +286,7 @@ Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterReque
       response.set_unchanged(true);
       for (const Contact& contact : waiting->contacts) AddPending(contact, response);
       if (request.with_settings()) {
-        const absl::Status added = co_await AddSettings(waiting->has_block_list, request.user(), response);
+        const absl::Status added = co_await AddSettings(waiting->has_settings, request.user(), response);
         if (!added.ok()) co_return added;
       }
       co_return response;
@@ -299,19 +300,19 @@ Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterReque
     if (contact.state.pending_in) AddPending(contact, response);
   }
   if (request.with_settings()) {
-    const absl::Status added = co_await AddSettings(roster->has_block_list, request.user(), response);
+    const absl::Status added = co_await AddSettings(roster->has_settings, request.user(), response);
     if (!added.ok()) co_return added;
   }
   co_return response;
 }
 
-Task<absl::Status> RosterKeeper::AddSettings(bool has_block_list, std::string owner,
+Task<absl::Status> RosterKeeper::AddSettings(bool has_settings, std::string owner,
                                              v1::GetRosterResponse& response) {
   v1::UserSettings& settings = *response.mutable_settings();
-  if (!has_block_list) co_return absl::OkStatus();
-  auto now = co_await store_.ReadBlockList(std::move(owner), {});
+  if (!has_settings) co_return absl::OkStatus();
+  auto now = co_await store_.ReadSettings(std::move(owner), {});
   if (!now.ok()) co_return now.status();
-  Fill(settings, now->list);
+  Fill(settings, now->list, now->vcard);
   co_return absl::OkStatus();
 }
 
@@ -437,10 +438,10 @@ Task<absl::StatusOr<v1::DeleteUserResponse>> RosterKeeper::DeleteUser(v1::Delete
 
 Task<absl::StatusOr<v1::GetUserSettingsResponse>> RosterKeeper::GetUserSettings(
     v1::GetUserSettingsRequest request) {
-  auto now = co_await store_.ReadBlockList(request.user(), {});
+  auto now = co_await store_.ReadSettings(request.user(), {});
   if (!now.ok()) co_return now.status();
   v1::GetUserSettingsResponse response;
-  Fill(*response.mutable_settings(), now->list);
+  Fill(*response.mutable_settings(), now->list, now->vcard);
   co_return response;
 }
 
@@ -448,14 +449,14 @@ template <typename Response, typename Request, typename Decide>
 Task<absl::StatusOr<Response>> RosterKeeper::ChangeBlockList(Request request, Decide decide) {
   absl::Status last = absl::AbortedError("the block list keeps changing");
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    auto now = co_await store_.ReadBlockList(request.user(), request.request_id());
+    auto now = co_await store_.ReadSettings(request.user(), request.request_id());
     if (!now.ok()) co_return now.status();
     Response response;
     if (now->answer) {
       if (absl::Status refusal = DecodeRefusal(now->answer->response); !refusal.ok()) co_return refusal;
       if (!response.ParseFromString(now->answer->response))
         co_return absl::InternalError("a remembered answer is unreadable");
-      Fill(*response.mutable_settings(), now->list);
+      Fill(*response.mutable_settings(), now->list, now->vcard);
       co_return response;
     }
     BlockChange change;
@@ -470,7 +471,7 @@ Task<absl::StatusOr<Response>> RosterKeeper::ChangeBlockList(Request request, De
     // The contents of the list are not remembered: a repetition says what is in it then.
     change.request_id = request.request_id();
     change.response = response.SerializeAsString();
-    Fill(*response.mutable_settings(), change.list);
+    Fill(*response.mutable_settings(), change.list, now->vcard);
     if (change.list.jids != now->list.jids) {
       last = co_await store_.SaveBlockList(request.user(), std::move(change));
     } else if (!change.request_id.empty()) {
@@ -496,6 +497,36 @@ Task<absl::StatusOr<v1::BlockAddressesResponse>> RosterKeeper::Block(v1::BlockAd
 Task<absl::StatusOr<v1::UnblockAddressesResponse>> RosterKeeper::Unblock(
     v1::UnblockAddressesRequest request) {
   return ChangeBlockList<v1::UnblockAddressesResponse>(std::move(request), DecideUnblock);
+}
+
+Task<absl::StatusOr<v1::GetVcardResponse>> RosterKeeper::GetVcard(v1::GetVcardRequest request) {
+  auto vcard = co_await store_.LoadVcard(request.user());
+  if (!vcard.ok()) co_return vcard.status();
+  v1::GetVcardResponse response;
+  response.set_vcard(*std::move(vcard));
+  co_return response;
+}
+
+Task<absl::StatusOr<v1::SetVcardResponse>> RosterKeeper::SetVcard(v1::SetVcardRequest request) {
+  if (request.vcard().size() > kMaxVcardBytes) co_return absl::InvalidArgumentError("the vCard is too long");
+  auto now = co_await store_.ReadSettings(request.user(), request.request_id());
+  if (!now.ok()) co_return now.status();
+  v1::SetVcardResponse response;
+  if (!now->answer) {
+    // Made once: it replaces all that is there, so nothing of it holds on top of what somebody else has made
+    // meanwhile. Whoever still wants it asks again.
+    VcardChange change;
+    change.read_at_ms = now->read_at_ms;
+    change.vcard = std::move(*request.mutable_vcard());
+    change.avatar_hash = request.avatar_hash();
+    change.revision = now->vcard.revision;
+    change.request_id = request.request_id();
+    const absl::Status saved = co_await store_.SaveVcard(request.user(), std::move(change));
+    if (!saved.ok()) co_return saved;
+    now->vcard.avatar_hash = request.avatar_hash();
+  }
+  Fill(*response.mutable_settings(), now->list, now->vcard);
+  co_return response;
 }
 
 }  // namespace rookery::roster

@@ -23,6 +23,8 @@ class RosterKeeper {
 
   /// A block list's addresses together.
   static constexpr std::size_t kMaxBlockedBytes = 128 * 1024;
+  /// More than callers let anybody have.
+  static constexpr std::size_t kMaxVcardBytes = 1024 * 1024;
 
   explicit RosterKeeper(RosterStore& store) : store_(store) {}
 
@@ -37,6 +39,8 @@ class RosterKeeper {
   Task<absl::StatusOr<v1::GetUserSettingsResponse>> GetUserSettings(v1::GetUserSettingsRequest request);
   Task<absl::StatusOr<v1::BlockAddressesResponse>> Block(v1::BlockAddressesRequest request);
   Task<absl::StatusOr<v1::UnblockAddressesResponse>> Unblock(v1::UnblockAddressesRequest request);
+  Task<absl::StatusOr<v1::GetVcardResponse>> GetVcard(v1::GetVcardRequest request);
+  Task<absl::StatusOr<v1::SetVcardResponse>> SetVcard(v1::SetVcardRequest request);
 
  private:
   /// Reads the contact, decides, stores; again while others are quicker.
@@ -51,7 +55,7 @@ class RosterKeeper {
   /// list and fills the answer in, or says why it does not.
   template <typename Response, typename Request, typename Decide>
   Task<absl::StatusOr<Response>> ChangeBlockList(Request request, Decide decide);
-  Task<absl::Status> AddSettings(bool has_block_list, std::string owner, v1::GetRosterResponse& response);
+  Task<absl::Status> AddSettings(bool has_settings, std::string owner, v1::GetRosterResponse& response);
 
   RosterStore& store_;
 };

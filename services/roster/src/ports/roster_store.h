@@ -28,8 +28,8 @@ struct Contact {
 struct StoredRoster {
   std::uint64_t version = 0;
   std::vector<Contact> contacts;
-  /// The user blocks somebody.
-  bool has_block_list = false;
+  /// The user has made settings, such as a block list.
+  bool has_settings = false;
 };
 
 /// XEP-0191.
@@ -67,11 +67,20 @@ struct Snapshot {
   std::optional<Answer> answer;
 };
 
-/// All that the next change of a block list rests on.
-struct BlockSnapshot {
+/// What everybody's presence and settings say of a vCard (XEP-0054), which itself may be long.
+struct VcardMark {
+  /// Of its image, in hex (XEP-0153); empty: there is none in it. Unset: there was never a vCard.
+  std::optional<std::string> avatar_hash;
+  /// Rises with each change; 0: not stored yet.
+  std::int64_t revision = 0;
+};
+
+/// All that the next change of a user's settings rests on.
+struct SettingsSnapshot {
   /// As in Snapshot.
   std::int64_t read_at_ms = 0;
   BlockList list;
+  VcardMark vcard;
   /// Set when the same request was answered before.
   std::optional<Answer> answer;
 };
@@ -85,6 +94,18 @@ struct BlockChange {
   /// Empty: nothing is remembered.
   std::string request_id;
   /// A serialised response.
+  std::string response;
+};
+
+/// Likewise of a vCard.
+struct VcardChange {
+  std::int64_t read_at_ms = 0;
+  /// As XML; may be empty.
+  std::string vcard;
+  std::string avatar_hash;
+  /// The one that was read.
+  std::int64_t revision = 0;
+  std::string request_id;
   std::string response;
 };
 
@@ -136,9 +157,13 @@ class RosterStore {
   /// quicker with the contact or with the request; read it again.
   virtual Task<absl::StatusOr<std::uint64_t>> Apply(std::string owner, Change change) = 0;
   /// `request_id` may be empty.
-  virtual Task<absl::StatusOr<BlockSnapshot>> ReadBlockList(std::string owner, std::string request_id) = 0;
+  virtual Task<absl::StatusOr<SettingsSnapshot>> ReadSettings(std::string owner, std::string request_id) = 0;
   /// ABORTED: somebody was quicker with the list or with the request; read it again.
   virtual Task<absl::Status> SaveBlockList(std::string owner, BlockChange change) = 0;
+  /// As XML; empty where there is none.
+  virtual Task<absl::StatusOr<std::string>> LoadVcard(std::string owner) = 0;
+  /// ABORTED: somebody was quicker with the vCard or with the request; read it again.
+  virtual Task<absl::Status> SaveVcard(std::string owner, VcardChange change) = 0;
   /// Everything but the answers, and others' approvals of the user before a request. ABORTED: the request has
   /// been answered meanwhile.
   virtual Task<absl::Status> RemoveAll(std::string owner, Removal removal) = 0;

@@ -106,6 +106,14 @@ class RosterRpc final : public v1::RosterService::CallbackService {
                                              v1::UnblockAddressesResponse* response) override {
     return Answer(context, request, response, [this](const auto& r) { return keeper_.Unblock(r); });
   }
+  grpc::ServerUnaryReactor* GetVcard(grpc::CallbackServerContext* context, const v1::GetVcardRequest* request,
+                                     v1::GetVcardResponse* response) override {
+    return Answer(context, request, response, [this](const auto& r) { return keeper_.GetVcard(r); });
+  }
+  grpc::ServerUnaryReactor* SetVcard(grpc::CallbackServerContext* context, const v1::SetVcardRequest* request,
+                                     v1::SetVcardResponse* response) override {
+    return Answer(context, request, response, [this](const auto& r) { return keeper_.SetVcard(r); });
+  }
 
  private:
   template <typename Request, typename Response, typename Handle>
