@@ -52,6 +52,10 @@ void Config::Bind(config::Schema& schema) {
               1'000'000);
   schema.Bind("blocking.max-addresses", &settings.max_blocked_addresses,
               "addresses that one user may block (XEP-0191)", 1, 100'000);
+  schema.Bind("vcards.max-bytes", &settings.max_vcard_bytes, "bytes of an account's vCard (XEP-0054)", 1'024,
+              200'000);
+  schema.Bind("vcards.max-photo-bytes", &settings.max_photo_bytes,
+              "bytes of a photo in it, which take a third more there", 0, 200'000);
   schema.Bind("scram.iterations", &scram_iterations,
               "PBKDF2 iterations of new passwords; who raises it raises `sasl.iterations` of the gateways, "
               "and adds the old number to their `sasl.earlier-iterations`",

@@ -349,6 +349,9 @@ class FakeRoster final : public Roster {
   /// Nobody is given settings meanwhile, but with the roster.
   bool settings_held = false;
   std::string settings_held_of;
+  /// XEP-0054: what was set, and the hash of its image.
+  std::map<std::string, std::pair<std::string, std::string>> vcards;
+  int vcard_gets = 0;
   /// The trace id of each call.
   std::vector<std::uint64_t> traces;
 
@@ -513,6 +516,7 @@ class FakeRoster final : public Roster {
     }
     rosters.erase(request.user());
     blocked.erase(request.user());
+    vcards.erase(request.user());
     co_return Remember(request, response);
   }
 
@@ -562,6 +566,26 @@ class FakeRoster final : public Roster {
     FillSettings(*response.mutable_settings(), request.user());
     co_return Remember(request, response);
   }
+  Task<absl::StatusOr<roster::v1::GetVcardResponse>> GetVcard(roster::v1::GetVcardRequest request,
+                                                              std::uint64_t trace_id) override {
+    traces.push_back(trace_id);
+    ++vcard_gets;
+    if (down) co_return Away();
+    roster::v1::GetVcardResponse response;
+    if (const auto found = vcards.find(request.user()); found != vcards.end())
+      response.set_vcard(found->second.first);
+    co_return response;
+  }
+  Task<absl::StatusOr<roster::v1::SetVcardResponse>> SetVcard(roster::v1::SetVcardRequest request,
+                                                              std::uint64_t trace_id) override {
+    traces.push_back(trace_id);
+    while (changes_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
+    if (absl::Status failed = TakeFailure(); !failed.ok()) co_return failed;
+    roster::v1::SetVcardResponse response;
+    if (!Repeat(request, response)) vcards[request.user()] = {request.vcard(), request.avatar_hash()};
+    FillSettings(*response.mutable_settings(), request.user());
+    co_return Remember(request, response);
+  }
 
  private:
   static absl::Status Away() { return absl::UnavailableError("the roster is away"); }
@@ -576,6 +600,8 @@ class FakeRoster final : public Roster {
   void FillSettings(roster::v1::UserSettings& settings, const std::string& user) {
     const auto& list = blocked[user];
     settings.mutable_blocked()->Assign(list.begin(), list.end());
+    if (const auto found = vcards.find(user); found != vcards.end())
+      settings.set_avatar_hash(found->second.second);
   }
   /// The service gives the same answer to the same request.
   template <typename Request, typename Response>

@@ -87,8 +87,9 @@ void Ledger::Accepted(Session& session, const Stanza& stanza) {
   Require(stanza.from() == session.full_jid, "what the cluster is given bears its sender's address");
   const std::string to(BareOf(stanza.to()));
   const bool is_presence = stanza.kind() == common::v1::STANZA_KIND_PRESENCE;
+  const bool is_vcard = stanza.type() == "set" && stanza.payload_namespace() == xmpp::ns::kVcardTemp;
   for (const std::string& mark : MarksIn(Written(stanza)))
-    origins_[mark].push_back({&session, to, is_presence});
+    origins_[mark].push_back({&session, to, is_presence, is_vcard});
   addressed_.insert({session.user, stanza.to()});
   // Whoever was shown the user's presence sees also what follows, up to its end.
   if (is_presence && !to.empty()) shown_.insert({session.user, to});
@@ -105,7 +106,7 @@ void Ledger::Accepted(Session& session, const Stanza& stanza) {
 
 bool Ledger::MayReach(const Origin& origin, const std::string& user) const {
   const std::string& sender = origin.session->user;
-  return sender == user || origin.to == user ||
+  return sender == user || origin.to == user || origin.is_for_all ||
          (origin.is_presence && origin.to.empty() && shown_.contains({sender, user}));
 }
 

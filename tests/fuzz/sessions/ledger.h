@@ -64,6 +64,7 @@ class Ledger {
     const Session* session;
     std::string to;  // its bare address; empty: none
     bool is_presence;
+    bool is_for_all;  // a vCard, which whoever asks is given
   };
 
   std::vector<std::string> MarksIn(std::string_view text) const;

@@ -311,6 +311,14 @@ class RemoteRoster final : public Roster {
       roster::v1::UnblockAddressesRequest request, std::uint64_t) override {
     return Ask<roster::v1::UnblockAddressesResponse>(std::move(request), &RosterProcess::Unblock);
   }
+  Task<absl::StatusOr<roster::v1::GetVcardResponse>> GetVcard(roster::v1::GetVcardRequest request,
+                                                              std::uint64_t) override {
+    return Ask<roster::v1::GetVcardResponse>(std::move(request), &RosterProcess::GetVcard);
+  }
+  Task<absl::StatusOr<roster::v1::SetVcardResponse>> SetVcard(roster::v1::SetVcardRequest request,
+                                                              std::uint64_t) override {
+    return Ask<roster::v1::SetVcardResponse>(std::move(request), &RosterProcess::SetVcard);
+  }
 
  private:
   template <typename Response, typename Request>

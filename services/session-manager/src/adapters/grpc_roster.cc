@@ -87,4 +87,14 @@ Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> GrpcRoster::Unblock(
   return Ask(std::move(request), trace_id, &Stubs::Async::UnblockAddresses);
 }
 
+Task<absl::StatusOr<roster::v1::GetVcardResponse>> GrpcRoster::GetVcard(roster::v1::GetVcardRequest request,
+                                                                        std::uint64_t trace_id) {
+  return Ask(std::move(request), trace_id, &Stubs::Async::GetVcard);
+}
+
+Task<absl::StatusOr<roster::v1::SetVcardResponse>> GrpcRoster::SetVcard(roster::v1::SetVcardRequest request,
+                                                                        std::uint64_t trace_id) {
+  return Ask(std::move(request), trace_id, &Stubs::Async::SetVcard);
+}
+
 }  // namespace rookery::session_manager

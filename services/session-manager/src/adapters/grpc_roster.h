@@ -32,6 +32,10 @@ class GrpcRoster final : public Roster {
                                                                  std::uint64_t trace_id) override;
   Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> Unblock(
       roster::v1::UnblockAddressesRequest request, std::uint64_t trace_id) override;
+  Task<absl::StatusOr<roster::v1::GetVcardResponse>> GetVcard(roster::v1::GetVcardRequest request,
+                                                              std::uint64_t trace_id) override;
+  Task<absl::StatusOr<roster::v1::SetVcardResponse>> SetVcard(roster::v1::SetVcardRequest request,
+                                                              std::uint64_t trace_id) override;
 
  private:
   using Stubs = rpc::StubCache<roster::v1::RosterService>;

@@ -46,6 +46,9 @@ struct Settings {
   std::int64_t max_pending_requests = 1'000;
   std::int64_t max_directed_presence = 1'000;
   std::int64_t max_blocked_addresses = 1'000;
+  std::int64_t max_vcard_bytes = std::int64_t{128} << 10;
+  /// Of an image in it.
+  std::int64_t max_photo_bytes = std::int64_t{64} << 10;
   /// The most that may wait for the store in one shard before the shard is read no further.
   std::int64_t max_store_waiting = 20'000;
   std::int64_t max_store_waiting_bytes = 64 * 1024 * 1024;

@@ -31,6 +31,10 @@ class Roster {
       roster::v1::BlockAddressesRequest request, std::uint64_t trace_id) = 0;
   virtual Task<absl::StatusOr<roster::v1::UnblockAddressesResponse>> Unblock(
       roster::v1::UnblockAddressesRequest request, std::uint64_t trace_id) = 0;
+  virtual Task<absl::StatusOr<roster::v1::GetVcardResponse>> GetVcard(roster::v1::GetVcardRequest request,
+                                                                      std::uint64_t trace_id) = 0;
+  virtual Task<absl::StatusOr<roster::v1::SetVcardResponse>> SetVcard(roster::v1::SetVcardRequest request,
+                                                                      std::uint64_t trace_id) = 0;
 };
 
 }  // namespace rookery::session_manager

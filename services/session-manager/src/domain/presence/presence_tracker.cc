@@ -17,6 +17,7 @@
 #include "domain/outbound/consequences.h"
 #include "domain/outbound/directory_writer.h"
 #include "domain/outbound/outbox.h"
+#include "domain/presence/avatar_stamp.h"
 #include "domain/presence/directed_presence.h"
 #include "domain/presence/presence_events.h"
 #include "domain/presence/presence_fields.h"
@@ -156,6 +157,8 @@ void PresenceTracker::UpdateAvailable(const std::shared_ptr<Session>& session, C
   }
   session->state.set_available(true);
   session->state.set_priority(priority);
+  session->state.set_declines_avatar(DeclinesAvatar(presence));
+  if (!session->state.declines_avatar()) StampAvatar(presence, session->user->settings.get());
   Broadcast(*session->user, cause, presence);
   session->state.mutable_presence()->Swap(&presence);
   session->state.set_unavailable_untold(false);
@@ -303,14 +306,18 @@ void PresenceTracker::NoteUnavailable(User& user, Session& session, std::string 
   session.state.set_available(false);
   if (!session.ended()) directory_.Changed(session);
   session.state.clear_presence();
+  session.state.clear_declines_avatar();
   session.state.set_offline_given(false);
   features_.Tell(&LifeHook::OnSessionChanged, session);
   events_.OnUnavailable(user, session, std::move(status), offset);
 }
 
 void PresenceTracker::OnDirected(const std::shared_ptr<Session>& session, Cause& cause,
-                                 const xmpp::Stanza& presence) {
-  if (!IsReplaced(*session)) directed_.Say(session, cause, presence);
+                                 xmpp::Stanza& presence) {
+  if (IsReplaced(*session)) return;
+  if (presence.type().empty() && !DeclinesAvatar(presence))
+    StampAvatar(presence, session->user->settings.get());
+  directed_.Say(session, cause, presence);
 }
 
 void PresenceTracker::Broadcast(User& user, Cause& cause, const xmpp::Stanza& presence) {
@@ -353,6 +360,23 @@ void PresenceTracker::SendUnavailable(User& user, const Cause& cause, std::strin
   // A session that has signed off while the change was under way is none of these, and what it said may have
   // gone to the contacts of afterwards.
   send(SessionId(), user.bare);
+}
+
+void PresenceTracker::TellAvatar(User& user) {
+  for (const auto& session : user.sessions) {
+    if (!session->available() || session->state.declines_avatar() || IsReplaced(*session)) continue;
+    xmpp::Stanza presence = session->state.presence();
+    StampAvatar(presence, user.settings.get());
+    if (presence.payload() == session->state.presence().payload()) continue;
+    session->state.mutable_presence()->Swap(&presence);
+    if (!user.contacts || session->state.presence_missed()) {
+      // It is told to nobody whom we know, or is among what is told already and has to begin anew.
+      TellAnew(*session);
+      continue;
+    }
+    SayUnasked(session, [&](Cause& cause) { Broadcast(user, cause, session->state.presence()); });
+    outbox_.Publish(*session);
+  }
 }
 
 // ---- whom a feature hides the user from -----------------------------------------

@@ -74,7 +74,7 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
   using Work = std::function<Task<void>(Cause&)>;
   Work OnBroadcast(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
   /// Presence to one address (section 4.6).
-  void OnDirected(const std::shared_ptr<Session>& session, Cause& cause, const xmpp::Stanza& presence);
+  void OnDirected(const std::shared_ptr<Session>& session, Cause& cause, xmpp::Stanza& presence);
   /// Section 4.3.2, for the full JID `prober`. Silence where it may not see the user.
   void AnswerProbe(User& user, Cause& cause, std::string_view prober);
   /// The session, which is not among the user's any more, has ended by the record `cause`. The
@@ -98,6 +98,11 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
   /// from the bare JID, so that none is left (as RFC 6121 section 4.3.2 answers a probe).
   void SendCurrent(User& user, const Cause& cause, std::string_view contact);
   void SendUnavailable(User& user, const Cause& cause, std::string_view contact);
+
+  /// The user's avatar may be another one (XEP-0153): sessions whose presence says otherwise say theirs
+  /// again, to all who see the user. Whom they have sent presence directly hears it with the next one, since
+  /// nobody keeps what that said.
+  void TellAvatar(User& user);
 
   /// From whom a feature hides a user, or to whom it shows the user again.
   struct Audience {
