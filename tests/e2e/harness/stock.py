@@ -114,6 +114,22 @@ class Slixmpp:
     async def _blocked(self) -> list[str]:
         return sorted(str(jid) for jid in await self._client["xep_0191"].get_blocked_jids())
 
+    async def set_vcard(self, name: str, photo: bytes) -> None:
+        vcard = self._vcards().make_vcard()
+        vcard["FN"] = name
+        vcard["PHOTO"]["TYPE"] = "image/png"
+        vcard["PHOTO"]["BINVAL"] = photo
+        await self._vcards().publish_vcard(vcard)
+
+    async def vcard(self, jid: str) -> tuple[str, bytes]:
+        """The name and the photo in somebody's vCard."""
+        vcard = (await self._vcards().get_vcard(jid, local=False))["vcard_temp"]
+        return vcard["FN"], vcard["PHOTO"]["BINVAL"]
+
+    def _vcards(self):
+        self._client.register_plugin("xep_0054")
+        return self._client["xep_0054"]
+
     async def go_away(self) -> None:
         self._client.disconnect()
         await self.events.wait("disconnected")

@@ -14,6 +14,7 @@ ORDER = (
     "roster",
     "presence",
     "blocking",
+    "vcard",
     "caps",
     "stream_management",
     "log",
