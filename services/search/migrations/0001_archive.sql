@@ -4,15 +4,19 @@
 -- One row for each message of each archive (XEP-0313). A partition holds what was received within one period, so
 -- that what is old goes with its partition and no row is looked for.
 CREATE TABLE search_archive (
-    -- Rises within an archive, and is the order of its pages.
+    -- The order of an archive and its pages: where its event is in `messages`. A later one is higher, while ids
+    -- come in any order.
+    position bigint NOT NULL,
+    -- What clients call it.
     archive_id bigint NOT NULL,
     -- Milliseconds since 1970, from the record: so a row that is written again is found in its partition, and the
     -- key excludes it although it is unique within one partition only.
     received_at_ms bigint NOT NULL,
     -- Which account of the name.
     generation bigint NOT NULL,
-    -- Digests of owner and other party, without and with its resource (WithKeyOf). An address in their place would
-    -- have each entry of an index three times as long. Empty: it has no resource.
+    -- Digests of the owner (OwnerKeyOf), and of owner and other party without and with its resource (WithKeyOf). An
+    -- address in their place would make each entry of an index much longer. Empty: it has no resource.
+    owner_key bigint NOT NULL,
     with_bare bigint NOT NULL,
     with_full bigint,
     -- The record that it follows from.
@@ -26,24 +30,28 @@ CREATE TABLE search_archive (
     peer_resource text COLLATE "C" NOT NULL,
     -- A serialised common.v1.Stanza, or what has come in its place.
     stanza bytea NOT NULL,
-    PRIMARY KEY (owner, archive_id, received_at_ms)
+    PRIMARY KEY (owner, position, received_at_ms)
 ) PARTITION BY RANGE (received_at_ms);
--- From which id on is `start`, up to which one is `end`.
-CREATE INDEX search_archive_by_time ON search_archive (owner, received_at_ms);
+-- Excludes the same event, wherever in `messages` it comes again, and finds a row by its id.
+CREATE UNIQUE INDEX search_archive_by_id ON search_archive (owner_key, archive_id, received_at_ms);
+-- Near which position is a time, for `start` and `end`. A row in eight is enough for that, drawn by chance so that
+-- every archive has its part.
+CREATE INDEX search_archive_by_time ON search_archive (owner_key, received_at_ms)
+    WHERE (hashint8(position) & 7) = 0;
 -- `with`. There are fewer entries with a resource than without: most of what is sent is for a bare JID.
-CREATE INDEX search_archive_with_bare ON search_archive (with_bare, archive_id);
-CREATE INDEX search_archive_with_full ON search_archive (with_full, archive_id) WHERE with_full IS NOT NULL;
+CREATE INDEX search_archive_with_bare ON search_archive (with_bare, position);
+CREATE INDEX search_archive_with_full ON search_archive (with_full, position) WHERE with_full IS NOT NULL;
 
 -- The words of a message. They have a table of their own, since they are written later than the message: a column of
 -- search_archive would have each row written twice, with its stanza and an entry in every index, and the list of
 -- what an index of words still has to sort in would be emptied by those who store messages. It may lag behind, be
 -- emptied, and be filled anew by other rules. A row without words: there are none.
 CREATE TABLE search_archive_words (
-    archive_id bigint NOT NULL,
+    position bigint NOT NULL,
     received_at_ms bigint NOT NULL,
     owner text COLLATE "C" NOT NULL,
     words tsvector,
-    PRIMARY KEY (owner, archive_id, received_at_ms)
+    PRIMARY KEY (owner, position, received_at_ms)
 ) PARTITION BY RANGE (received_at_ms);
 -- Each partition has its own, which goes with it. One index knows of no owner: a word that everybody uses leads to
 -- everybody's messages, unless what is indexed begins with something of the owner.

@@ -7,6 +7,9 @@
 namespace rookery::search {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
 constexpr std::int64_t kHour = 3'600'000;
 /// 2024-02-29T00:00:00Z
 constexpr std::int64_t kLeapDay = 1'709'164'800'000;
@@ -37,35 +40,50 @@ TEST(PeriodOf, NoneOutsideOfWhatIsMadeFor_AndNoneReachesOut) {
   }
 }
 
-TEST(IdRangeOf, TheNarrowestBoundsHold) {
-  PageRequest request;
-  EXPECT_EQ(IdRangeOf(request), (IdRange{1, ArchiveFilter::kMaxId}));
-  request.filter.after_id = 10;
-  request.after = 20;
-  request.filter.before_id = 40;
-  request.before = 30;
-  EXPECT_EQ(IdRangeOf(request), (IdRange{21, 29}));
-  EXPECT_EQ(IdRangeOf(request.filter), (IdRange{11, 39}));
-  request.filter.first_id = 25;
-  request.filter.last_id = 26;
-  EXPECT_EQ(IdRangeOf(request), (IdRange{25, 26}));
+TEST(IsStorable, PositionsAndIdsThatThereAre) {
+  ArchivedMessage message;
+  message.owner = "juliet@example.org";
+  message.id = 1;
+  EXPECT_TRUE(IsStorable(message));
+  message.position = ArchiveFilter::kMaxPosition;
+  EXPECT_TRUE(IsStorable(message));
+  ++message.position;
+  EXPECT_FALSE(IsStorable(message));
+  message.position = -1;
+  EXPECT_FALSE(IsStorable(message));
+  message.position = 0;
+  message.id = 0;
+  EXPECT_FALSE(IsStorable(message));
 }
 
-TEST(IdRangeOf, IdsThatThereCannotBe) {
-  PageRequest request;
-  request.after = std::numeric_limits<std::uint64_t>::max();
-  EXPECT_EQ(IdRangeOf(request).first, ArchiveFilter::kMaxId + 1);
-  request.after.reset();
-  request.before = 0;
-  EXPECT_EQ(IdRangeOf(request).last, 0u);
+TEST(PositionRangeOf, WithinWhatThereCanBe) {
+  ArchiveFilter filter;
+  EXPECT_EQ(PositionRangeOf(filter), (PositionRange{0, ArchiveFilter::kMaxPosition}));
+  filter.first_position = 25;
+  filter.last_position = 26;
+  EXPECT_EQ(PositionRangeOf(filter), (PositionRange{25, 26}));
+  filter.first_position = std::numeric_limits<std::int64_t>::max();
+  filter.last_position = std::numeric_limits<std::int64_t>::min();
+  EXPECT_EQ(PositionRangeOf(filter), (PositionRange{ArchiveFilter::kMaxPosition + 1, -1}));
 }
 
-TEST(NamedIds, EachOnce) {
+TEST(NamedIdsOf, EachOnce_AndWhatItBounds) {
   PageRequest request;
   request.filter.ids = {{3, 1, 3}};
   request.filter.after_id = 1;
   request.before = 9;
-  EXPECT_THAT(NamedIds(request), ::testing::ElementsAre(1, 3, 9));
+  request.after = 4;
+  const NamedIds named = NamedIdsOf(request);
+  EXPECT_THAT(named.all, ElementsAre(1, 3, 4, 9));
+  EXPECT_THAT(named.after, ElementsAre(1, 4));
+  EXPECT_THAT(named.before, ElementsAre(9));
+  EXPECT_THAT(NamedIdsOf(request.filter).all, ElementsAre(1, 3));
+  EXPECT_THAT(NamedIdsOf(request.filter).before, IsEmpty());
+}
+
+TEST(OwnerKeyOf, KeptOnDisk) {
+  // SHA-256 of "a", its first 8 bytes.
+  EXPECT_EQ(OwnerKeyOf("a"), -3'848'465'438'864'589'366);
 }
 
 TEST(WithKeyOf, KeptOnDisk) {

@@ -38,6 +38,7 @@ class ArchiveSize : public PgArchiveFixture {
     const bool is_big = number % 10 == 0;
     const std::int64_t other = (number / 10 * 9 + number % 10) * 7'919 % kOthers;
     message.owner = is_big ? kBig : absl::StrCat("user", other, "@example.org");
+    message.position = number;
     message.id = static_cast<std::uint64_t>(number) + 1;
     message.received_at_ms = kBegin + kYear / rows_ * number;
     message.generation = 1;
@@ -166,7 +167,7 @@ TEST_F(ArchiveSize, DISABLED_TenMillionMessages) {
     Find(request);
   });
   Measure("count up to 1000", [&](auto&) { ASSERT_TRUE(Wait(store_->Count(Request().filter, 1'000)).ok()); });
-  Measure("first and last", [&](auto&) { ASSERT_TRUE(Wait(store_->FindBounds(kBig, 1, 1)).ok()); });
+  Measure("first and last", [&](auto&) { ASSERT_TRUE(Wait(store_->FindBounds(kBig, 1, 0)).ok()); });
   Measure("is there", [&](auto& random) { ASSERT_TRUE(Wait(store_->Has(kBig, 1, IdAt(0.5, random))).ok()); });
 }
 

@@ -43,6 +43,7 @@ class PgArchives : public PgArchiveFixture {
   static ArchivedMessage Message(std::uint64_t id, std::int64_t at_ms = kJanuary) {
     ArchivedMessage message;
     message.owner = "juliet@example.org";
+    message.position = static_cast<std::int64_t>(id) * 10;
     message.id = id;
     message.received_at_ms = at_ms;
     message.peer = "romeo@example.org";
@@ -101,7 +102,7 @@ TEST_F(PgArchives, A4_TheSettingMayChange) {
 TEST_F(PgArchives, A15_APartitionGoesWhenNothingOfItIsKept) {
   ASSERT_THAT(Answers({Message(1), Message(2, kFebruary), Message(3, kMarch), Message(4, 0)}),
               Each(Appended::kNew));
-  Sql("INSERT INTO search_archive_words SELECT archive_id, received_at_ms, owner, 'word' FROM "
+  Sql("INSERT INTO search_archive_words SELECT position, received_at_ms, owner, 'word' FROM "
       "search_archive");
   ASSERT_EQ(Wait(store_->ForgetBefore(kMarch - 1)), absl::OkStatus());
   EXPECT_THAT(Partitions(), ElementsAre("search_archive_20260201", "search_archive_20260301",
@@ -223,7 +224,7 @@ TEST_F(PgArchives, A6_ALateStatementOfAnOlderOwnerChangesNothing) {
 
 TEST_F(PgArchives, A12_WithTheTextItsWordsGo) {
   ASSERT_THAT(Answers({Message(1), Message(2), Message(3)}), Each(Appended::kNew));
-  Sql("INSERT INTO search_archive_words SELECT archive_id, received_at_ms, owner, 'word' FROM "
+  Sql("INSERT INTO search_archive_words SELECT position, received_at_ms, owner, 'word' FROM "
       "search_archive");
   ASSERT_TRUE(Wait(store_->Replace(1, 1, {{"juliet@example.org", 2, 0, "gone"}})).ok());
   EXPECT_EQ(RowsIn("search_archive_words"), 2);

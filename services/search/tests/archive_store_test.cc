@@ -43,7 +43,7 @@ TEST_F(MemoryStore, AFailure_NothingIsMade) {
 TEST_F(MemoryStore, Ambiguous_ItIsMadeAndNobodyIsTold) {
   database_.is_ambiguous = true;
   EXPECT_TRUE(absl::IsDeadlineExceeded(Append()));
-  EXPECT_EQ(database_.archives["juliet@example.org"].size(), 1u);
+  EXPECT_EQ(database_.archives["juliet@example.org"].by_position.size(), 1u);
   database_.is_ambiguous = false;
   const auto again = testing::RunTask(io_, store_.Append(1, 1, Messages()));
   ASSERT_TRUE(again.ok()) << again.status();

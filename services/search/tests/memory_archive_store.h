@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -36,8 +37,19 @@ class MemoryArchiveDatabase {
 
   // ---- tables ----
 
-  /// By owner, and there by id and time.
-  std::map<std::string, std::map<std::pair<std::uint64_t, std::int64_t>, ArchivedMessage>> archives;
+  struct Archive {
+    std::map<std::int64_t, ArchivedMessage> by_position;
+    /// Where each event is, by its id and time.
+    std::map<std::pair<std::uint64_t, std::int64_t>, std::int64_t> positions;
+
+    using Row = std::map<std::int64_t, ArchivedMessage>::iterator;
+    Row Remove(Row row) {
+      positions.erase({row->second.id, row->second.received_at_ms});
+      return by_position.erase(row);
+    }
+  };
+  /// By owner.
+  std::map<std::string, Archive> archives;
   std::int64_t kept_from_ms = 0;
   testing::MemoryClaims claims;
   testing::MemoryCursors cursors;
@@ -127,16 +139,16 @@ class MemoryArchiveStore final : public ArchiveStore {
   }
 
   Task<absl::StatusOr<Erased>> Erase(std::uint32_t shard, std::int64_t epoch, Erasure erasure,
-                                     std::uint64_t from_id, std::size_t max_rows) override {
+                                     std::int64_t from_position, std::size_t max_rows) override {
     if (max_rows == 0) co_return absl::InvalidArgumentError("no rows at a time");
     Erased erased;
     const absl::Status done = co_await Change("Erase", shard, epoch, [&] {
       auto& archive = db_.archives[erasure.owner];
-      auto it = archive.lower_bound({from_id, 0});
-      for (std::size_t i = 0; i < max_rows && it != archive.end(); ++i) {
-        if (i + 1 == max_rows) erased.next_id = it->first.first + 1;
+      auto it = archive.by_position.lower_bound(from_position);
+      for (std::size_t i = 0; i < max_rows && it != archive.by_position.end(); ++i) {
+        if (i + 1 == max_rows) erased.next_position = it->first + 1;
         if (IsMeant(erasure, it->second)) {
-          it = archive.erase(it);
+          it = archive.Remove(it);
           ++erased.rows;
         } else {
           ++it;
@@ -152,7 +164,8 @@ class MemoryArchiveStore final : public ArchiveStore {
     if (!status.ok()) co_return status;
     db_.kept_from_ms = std::max(db_.kept_from_ms, at_ms);
     for (auto& [owner, archive] : db_.archives)
-      std::erase_if(archive, [&](const auto& row) { return row.first.second < db_.kept_from_ms; });
+      for (auto it = archive.by_position.begin(); it != archive.by_position.end();)
+        it = it->second.received_at_ms < db_.kept_from_ms ? archive.Remove(it) : std::next(it);
     co_return db_.End();
   }
   Task<absl::Status> MakeSpace(std::int64_t from_ms, std::int64_t to_ms) override {
@@ -169,7 +182,7 @@ class MemoryArchiveStore final : public ArchiveStore {
     OwnerPage page;
     std::size_t looked_at = 0;
     for (auto it = db_.archives.upper_bound(after); it != db_.archives.end() && looked_at < max; ++it) {
-      if (it->second.empty()) continue;
+      if (it->second.by_position.empty()) continue;
       ++looked_at;
       if (xmpp::DomainOf(it->first) == domain) page.owners.push_back(it->first);
       page.next = it->first;
@@ -182,10 +195,11 @@ class MemoryArchiveStore final : public ArchiveStore {
     const absl::Status status = co_await db_.Begin("FindPage");
     if (!status.ok()) co_return status;
     if (!IsAnswerable(request)) co_return absl::InvalidArgumentError("too much is asked for");
-    for (const std::uint64_t id : NamedIds(request))
+    const NamedIds named = NamedIdsOf(request);
+    for (const std::uint64_t id : named.all)
       if (Find(request.filter.owner, request.filter.generation, id) == nullptr)
         co_return absl::NotFoundError("no such message in the archive");
-    std::vector<ArchivedMessage> found = Matching(request.filter, IdRangeOf(request));
+    std::vector<ArchivedMessage> found = Matching(request.filter, named);
     if (request.from_the_end) std::ranges::reverse(found);
     ArchivePage page;
     std::size_t bytes = 0;
@@ -204,19 +218,19 @@ class MemoryArchiveStore final : public ArchiveStore {
     if (!status.ok()) co_return status;
     if (at_most > ArchiveFilter::kMaxCount || (filter.ids && filter.ids->size() > ArchiveFilter::kMaxIds))
       co_return absl::InvalidArgumentError("too much is asked for");
-    const std::size_t found = Matching(filter, IdRangeOf(filter)).size();
+    const std::size_t found = Matching(filter, NamedIdsOf(filter)).size();
     const BoundedCount count{std::min(found, at_most), found <= at_most};
     co_return count;
   }
   Task<absl::StatusOr<std::optional<ArchiveBounds>>> FindBounds(std::string owner, std::uint64_t generation,
-                                                                std::uint64_t first_id) override {
+                                                                std::int64_t first_position) override {
     const absl::Status status = co_await db_.Begin("FindBounds");
     if (!status.ok()) co_return status;
     ArchiveFilter filter;
     filter.owner = owner;
     filter.generation = generation;
-    filter.first_id = first_id;
-    const std::vector<ArchivedMessage> found = Matching(filter, IdRangeOf(filter));
+    filter.first_position = first_position;
+    const std::vector<ArchivedMessage> found = Matching(filter, NamedIdsOf(filter));
     std::optional<ArchiveBounds> bounds;
     if (!found.empty())
       bounds = ArchiveBounds{{found.front().id, found.front().received_at_ms},
@@ -230,6 +244,8 @@ class MemoryArchiveStore final : public ArchiveStore {
   }
 
  private:
+  using Archive = MemoryArchiveDatabase::Archive;
+
   Task<absl::StatusOr<std::optional<std::int64_t>>> Ask(std::uint32_t shard, std::int64_t epoch,
                                                         std::int64_t above) {
     const absl::Status status = co_await db_.Begin("Claim");
@@ -261,17 +277,41 @@ class MemoryArchiveStore final : public ArchiveStore {
         !IsText(message.peer_resource))
       return Appended::kRefused;
     if (message.received_at_ms < db_.kept_from_ms) return Appended::kTooOld;
-    const std::pair key(message.id, message.received_at_ms);
-    const bool is_new = db_.archives[message.owner].emplace(key, message).second;
-    return is_new ? Appended::kNew : Appended::kKnown;
+    Archive& archive = db_.archives[message.owner];
+    const std::pair event(message.id, message.received_at_ms);
+    if (archive.positions.contains(event)) return Appended::kKnown;
+    // Two at one place: whoever asks has counted wrongly.
+    const std::int64_t position = message.position;
+    if (!archive.by_position.emplace(position, std::move(message)).second) return Appended::kRefused;
+    archive.positions.emplace(event, position);
+    return Appended::kNew;
   }
+  /// The newest message of that name.
   ArchivedMessage* Find(const std::string& owner, std::uint64_t generation, std::uint64_t id) {
-    const auto archive = db_.archives.find(owner);
-    if (archive == db_.archives.end()) return nullptr;
-    for (auto it = archive->second.lower_bound({id, 0}); it != archive->second.end() && it->first.first == id;
-         ++it)
-      if (it->second.generation == generation) return &it->second;
-    return nullptr;
+    const auto found = db_.archives.find(owner);
+    if (found == db_.archives.end()) return nullptr;
+    Archive& archive = found->second;
+    ArchivedMessage* newest = nullptr;
+    for (auto it = archive.positions.lower_bound({id, 0});
+         it != archive.positions.end() && it->first.first == id; ++it) {
+      ArchivedMessage& message = archive.by_position.at(it->second);
+      if (message.generation == generation && (newest == nullptr || newest->position < message.position))
+        newest = &message;
+    }
+    return newest;
+  }
+  /// What the question's bounds and the ids that it names leave.
+  PositionRange RangeOf(const ArchiveFilter& filter, const NamedIds& named) {
+    PositionRange range = PositionRangeOf(filter);
+    for (const std::uint64_t id : named.after) {
+      const ArchivedMessage* found = Find(filter.owner, filter.generation, id);
+      range.first = std::max(range.first, (found ? found->position : ArchiveFilter::kMaxPosition) + 1);
+    }
+    for (const std::uint64_t id : named.before) {
+      const ArchivedMessage* found = Find(filter.owner, filter.generation, id);
+      range.last = std::min(range.last, (found ? found->position : 0) - 1);
+    }
+    return range;
   }
   static bool IsMeant(const Erasure& erasure, const ArchivedMessage& message) {
     if (erasure.up_to_generation && message.generation > *erasure.up_to_generation) return false;
@@ -281,20 +321,24 @@ class MemoryArchiveStore final : public ArchiveStore {
       return false;
     return !erasure.received_before_ms || message.received_at_ms < *erasure.received_before_ms;
   }
-  static bool Matches(const ArchiveFilter& filter, const IdRange& range, const ArchivedMessage& message) {
-    return message.generation == filter.generation && message.id >= range.first && message.id <= range.last &&
-           (!filter.ids || std::ranges::find(*filter.ids, message.id) != filter.ids->end()) &&
+  bool Matches(const ArchiveFilter& filter, const PositionRange& range, const ArchivedMessage& message) {
+    return message.generation == filter.generation && message.position >= range.first &&
+           message.position <= range.last &&
+           // Of several of one name only the newest is meant.
+           (!filter.ids || (std::ranges::find(*filter.ids, message.id) != filter.ids->end() &&
+                            Find(filter.owner, filter.generation, message.id) == &message)) &&
            (!filter.peer || message.peer == *filter.peer) &&
            (!filter.peer_resource || message.peer_resource == *filter.peer_resource) &&
            (!filter.start_ms || message.received_at_ms >= *filter.start_ms) &&
            (!filter.end_ms || message.received_at_ms <= *filter.end_ms) &&
            (filter.has_groupchat || message.kind != MessageKind::kGroupchat);
   }
-  std::vector<ArchivedMessage> Matching(const ArchiveFilter& filter, const IdRange& range) const {
+  std::vector<ArchivedMessage> Matching(const ArchiveFilter& filter, const NamedIds& named) {
+    const PositionRange range = RangeOf(filter, named);
     std::vector<ArchivedMessage> found;
     const auto archive = db_.archives.find(filter.owner);
     if (archive == db_.archives.end()) return found;
-    for (const auto& [key, message] : archive->second)
+    for (const auto& [position, message] : archive->second.by_position)
       if (Matches(filter, range, message)) found.push_back(message);
     return found;
   }

@@ -37,10 +37,12 @@ Param Size(std::size_t number) {
 
 #define ROOKERY_KEPT "(SELECT kept_from_ms FROM search_archive_retention)"
 
-// One row by owner and id. It is looked for as the first one of a range: only the primary key has that order,
-// while of two equalities any index would do that has one of the columns anywhere.
-#define ROOKERY_BY_ID(id) " archive_id >= " id " AND archive_id <= " id " "
-#define ROOKERY_THE_FIRST " ORDER BY archive_id LIMIT 1"
+// The newest row of a name: its position and time, or NULL. No other index than the one of ids has the
+// digest, and that of positions cannot be followed, as it could for the highest one.
+#define ROOKERY_NAMED(owner, owner_key, id, generation)                                                   \
+  "SELECT max(ARRAY[position, received_at_ms]) AS place FROM search_archive WHERE owner_key = " owner_key \
+  " AND archive_id = " id " AND owner || '' = " owner " AND generation = " generation                     \
+  " AND received_at_ms >= " ROOKERY_KEPT
 
 // ---- what is written --------------------------------------------------------
 
@@ -48,18 +50,18 @@ Param Size(std::size_t number) {
 const std::string& AppendSql() {
   static const std::string kSql = Claims().UnderClaim(
       "kept AS MATERIALIZED (SELECT kept_from_ms FROM search_archive_retention), "
-      "stored AS (INSERT INTO search_archive (owner, archive_id, received_at_ms, generation, peer, "
-      "peer_resource, with_bare, with_full, direction, kind, origin_topic, origin_partition, origin_offset, "
-      "stanza) SELECT owner, id, at_ms, generation, peer, resource, with_bare, "
-      "CASE WHEN resource <> '' THEN with_full END, direction::smallint, kind::smallint, topic::smallint, "
-      "part::integer, record_offset, stanza "
-      "FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], "
-      "$10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], "
-      "$16::bigint[], $17::bytea[]) AS t (owner, id, at_ms, generation, peer, resource, with_bare, "
-      "with_full, "
-      "direction, kind, topic, part, record_offset, stanza) "
-      "WHERE EXISTS (SELECT FROM claim) AND at_ms >= (SELECT kept_from_ms FROM kept) ORDER BY owner, id "
-      "ON CONFLICT (owner, archive_id, received_at_ms) DO NOTHING "
+      "stored AS (INSERT INTO search_archive (owner, owner_key, position, archive_id, received_at_ms, "
+      "generation, peer, peer_resource, with_bare, with_full, direction, kind, origin_topic, "
+      "origin_partition, origin_offset, stanza) SELECT owner, owner_key, position, id, at_ms, generation, "
+      "peer, resource, with_bare, CASE WHEN resource <> '' THEN with_full END, direction::smallint, "
+      "kind::smallint, topic::smallint, part::integer, record_offset, stanza "
+      "FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], "
+      "$10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], "
+      "$17::bigint[], $18::bigint[], $19::bytea[]) WITH ORDINALITY AS t (owner, owner_key, position, id, "
+      "at_ms, generation, peer, resource, with_bare, with_full, direction, kind, topic, part, record_offset, "
+      "stanza, n) "
+      "WHERE EXISTS (SELECT FROM claim) AND at_ms >= (SELECT kept_from_ms FROM kept) ORDER BY owner, n "
+      "ON CONFLICT (owner_key, archive_id, received_at_ms) DO NOTHING "
       "RETURNING owner, archive_id, received_at_ms)",
       "SELECT k.kept_from_ms, s.* FROM kept k LEFT JOIN stored s ON true");
   return kSql;
@@ -68,9 +70,12 @@ const std::string& AppendSql() {
 std::vector<Param> AppendParams(const std::vector<const ArchivedMessage*>& rows) {
   std::vector<std::string> owners, peers, resources, stanzas;
   std::vector<std::uint64_t> ids, generations;
-  std::vector<std::int64_t> times, bare_keys, full_keys, directions, kinds, topics, partitions, offsets;
+  std::vector<std::int64_t> owner_keys, positions, times, bare_keys, full_keys, directions, kinds, topics,
+      partitions, offsets;
   for (const ArchivedMessage* row : rows) {
     owners.push_back(row->owner);
+    owner_keys.push_back(OwnerKeyOf(row->owner));
+    positions.push_back(row->position);
     ids.push_back(row->id);
     times.push_back(row->received_at_ms);
     generations.push_back(row->generation);
@@ -85,48 +90,52 @@ std::vector<Param> AppendParams(const std::vector<const ArchivedMessage*>& rows)
     offsets.push_back(row->origin.offset);
     stanzas.push_back(row->stanza);
   }
-  return {Param::TextArray(owners),    Param::IdArray(ids),        Param::IntArray(times),
-          Param::IdArray(generations), Param::TextArray(peers),    Param::TextArray(resources),
-          Param::IntArray(bare_keys),  Param::IntArray(full_keys), Param::IntArray(directions),
-          Param::IntArray(kinds),      Param::IntArray(topics),    Param::IntArray(partitions),
-          Param::IntArray(offsets),    Param::BytesArray(stanzas)};
+  return {Param::TextArray(owners),   Param::IntArray(owner_keys), Param::IntArray(positions),
+          Param::IdArray(ids),        Param::IntArray(times),      Param::IdArray(generations),
+          Param::TextArray(peers),    Param::TextArray(resources), Param::IntArray(bare_keys),
+          Param::IntArray(full_keys), Param::IntArray(directions), Param::IntArray(kinds),
+          Param::IntArray(topics),    Param::IntArray(partitions), Param::IntArray(offsets),
+          Param::BytesArray(stanzas)};
 }
 
 const std::string& ReplaceSql() {
   static const std::string kSql = Claims().UnderClaim(
-      "given AS MATERIALIZED (SELECT * FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bytea[]) "
-      "WITH ORDINALITY AS t (owner, id, generation, stanza, n) WHERE EXISTS (SELECT FROM claim)), "
-      "found AS MATERIALIZED (SELECT g.n, g.stanza, m.* FROM given g CROSS JOIN LATERAL (SELECT owner, "
-      "archive_id, received_at_ms FROM search_archive WHERE owner = g.owner AND" ROOKERY_BY_ID(
-          "g.id") "AND generation = g.generation AND received_at_ms >= " ROOKERY_KEPT ROOKERY_THE_FIRST
-                  ") AS m), "
-                  "done AS (UPDATE search_archive a SET stanza = f.stanza FROM found f WHERE a.owner = "
-                  "f.owner "
-                  "AND a.archive_id = f.archive_id AND a.received_at_ms = f.received_at_ms "
-                  "RETURNING f.n, a.owner, a.archive_id, a.received_at_ms), "
-                  // Nobody finds it by what it said.
-                  "no_words AS (DELETE FROM search_archive_words w USING done d WHERE w.owner = d.owner "
-                  "AND w.archive_id = d.archive_id AND w.received_at_ms = d.received_at_ms)",
+      "given AS MATERIALIZED (SELECT * FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[], "
+      "$8::bytea[]) WITH ORDINALITY AS t (owner, owner_key, id, generation, stanza, n) "
+      "WHERE EXISTS (SELECT FROM claim)), "
+      "found AS MATERIALIZED (SELECT g.n, g.owner, g.stanza, m.place[1] AS position, "
+      "m.place[2] AS received_at_ms FROM given g CROSS JOIN LATERAL (" ROOKERY_NAMED(
+          "g.owner", "g.owner_key", "g.id",
+          "g.generation") ") AS m), "
+                          "done AS (UPDATE search_archive a SET stanza = f.stanza FROM found f "
+                          "WHERE a.owner = f.owner AND a.position = f.position "
+                          "AND a.received_at_ms = f.received_at_ms "
+                          "RETURNING f.n, a.owner, a.position, a.received_at_ms), "
+                          // Nobody finds it by what it said.
+                          "no_words AS (DELETE FROM search_archive_words w USING done d "
+                          "WHERE w.owner = d.owner AND w.position = d.position "
+                          "AND w.received_at_ms = d.received_at_ms)",
       "SELECT n FROM done");
   return kSql;
 }
 
-/// A row is looked at once, in the order of ids, so all of an archive is looked at in steps of one size.
+/// A row is looked at once, in the order of positions, so all of an archive is looked at in steps of one
+/// size.
 const std::string& EraseSql() {
   static const std::string kSql = Claims().UnderClaim(
-      "looked_at AS MATERIALIZED (SELECT archive_id, received_at_ms, "
+      "looked_at AS MATERIALIZED (SELECT position, received_at_ms, "
       "($7::bigint IS NULL OR generation <= $7::bigint) AND ($8::bigint IS NULL OR (origin_topic = "
       "$8::bigint "
       "AND origin_partition = $9::bigint AND origin_offset <= $10::bigint)) "
       "AND ($11::bigint IS NULL OR received_at_ms < $11::bigint) AS is_meant "
       "FROM search_archive WHERE EXISTS (SELECT FROM claim) AND owner = $4::text "
-      "AND archive_id >= $5::bigint ORDER BY archive_id LIMIT $6::bigint), "
+      "AND position >= $5::bigint ORDER BY position LIMIT $6::bigint), "
       "erased AS (DELETE FROM search_archive a USING looked_at l WHERE l.is_meant AND a.owner = $4::text "
-      "AND a.archive_id = l.archive_id AND a.received_at_ms = l.received_at_ms RETURNING true), "
+      "AND a.position = l.position AND a.received_at_ms = l.received_at_ms RETURNING true), "
       "no_words AS (DELETE FROM search_archive_words w USING looked_at l WHERE l.is_meant "
-      "AND w.owner = $4::text AND w.archive_id = l.archive_id AND w.received_at_ms = l.received_at_ms)",
+      "AND w.owner = $4::text AND w.position = l.position AND w.received_at_ms = l.received_at_ms)",
       "SELECT (SELECT count(*) FROM erased), (SELECT count(*) FROM looked_at), "
-      "(SELECT max(archive_id) FROM looked_at)");
+      "(SELECT max(position) FROM looked_at)");
   return kSql;
 }
 
@@ -144,20 +153,35 @@ Access AccessOf(const ArchiveFilter& filter) {
 
 #define ROOKERY_START "greatest($4::bigint, " ROOKERY_KEPT ")"
 
-// Ids are in the order of times to within kMaxDisorderMs, so no message that was received since `start` has a
-// lower id than one that was received so much before it. Of several of these the lowest id holds: so the
-// clock of one process may be wrong.
-#define ROOKERY_FIRST_ID                                                                      \
-  "greatest($3::bigint, (SELECT min(archive_id) FROM (SELECT archive_id FROM search_archive " \
-  "WHERE owner = $1::text AND received_at_ms < " ROOKERY_START                                \
-  " - 300000 ORDER BY received_at_ms DESC LIMIT 16) AS before_it))"
-#define ROOKERY_LAST_ID                                                                                \
-  "least($5::bigint, (SELECT max(archive_id) FROM (SELECT archive_id FROM search_archive "             \
-  "WHERE owner = $1::text AND received_at_ms > $6::bigint + 300000 ORDER BY received_at_ms LIMIT 16) " \
-  "AS behind_it))"
+// Positions are in the order of times to within kMaxDisorderMs, so no message that was received since `start`
+// has a lower one than a message that was received so much before it. Of several of these the lowest position
+// holds: so the clock of one process may be wrong. The index knows one row in eight.
+#define ROOKERY_SAMPLE(owner_key, times)                              \
+  "(SELECT position FROM search_archive WHERE owner_key = " owner_key \
+  " AND owner || '' = $1::text "                                      \
+  "AND hashint8(position) & 7 = 0 AND received_at_ms " times " LIMIT 8)"
+#define ROOKERY_FIRST_OF_TIME(owner_key)        \
+  "(SELECT min(position) FROM " ROOKERY_SAMPLE( \
+      owner_key, "< " ROOKERY_START " - 300000 ORDER BY received_at_ms DESC") " AS before_it)"
+#define ROOKERY_LAST_OF_TIME(owner_key)         \
+  "(SELECT max(position) FROM " ROOKERY_SAMPLE( \
+      owner_key, "> $6::bigint + 300000 ORDER BY received_at_ms") " AS behind_it)"
 static_assert(ArchiveFilter::kMaxDisorderMs == 300'000);
 
-// $1 to $9: owner, generation, first id, start, last id, end, with groupchat, peer, resource.
+// What questions begin with: the ids that they name, and which positions are behind and before these. Nothing
+// is behind or before a message that is not there.
+#define ROOKERY_ENDS \
+  "WITH named AS MATERIALIZED (SELECT k.id, m.place FROM unnest($11::bigint[]) AS k (id) "           \
+  "CROSS JOIN LATERAL (" ROOKERY_NAMED("$1::text", "$10::bigint", "k.id", "$2::bigint") ") AS m), "  \
+  "ends AS MATERIALIZED (SELECT count(*) = count(place) AS are_there, "                              \
+  "max(coalesce(place[1], 4611686018427387904)) FILTER (WHERE id = ANY ($12::bigint[])) AS behind, " \
+  "min(coalesce(place[1], -1)) FILTER (WHERE id = ANY ($13::bigint[])) AS before FROM named) "
+static_assert(ArchiveFilter::kMaxPosition + 1 == 4'611'686'018'427'387'904);
+#define ROOKERY_BEHIND "(SELECT behind + 1 FROM ends)"
+#define ROOKERY_BEFORE "(SELECT before - 1 FROM ends)"
+
+// $1 to $13: owner, generation, first position, start, last position, end, with groupchat, peer, resource,
+// the owner's digest; the ids that are named, those that the question is behind, and those that it is before.
 #define ROOKERY_MATCHES                                               \
   " AND generation = $2::bigint AND received_at_ms >= " ROOKERY_START \
   " AND received_at_ms <= $6::bigint AND ($7::boolean OR kind <> 2) " \
@@ -169,9 +193,11 @@ static_assert(static_cast<int>(MessageKind::kGroupchat) == 2);
 std::string Matching(Access access, bool from_the_end, const std::string& columns, const std::string& limit,
                      const std::string& special) {
   const std::string order =
-      std::string("ORDER BY archive_id ") + (from_the_end ? "DESC" : "ASC") + " LIMIT " + limit;
+      std::string("ORDER BY position ") + (from_the_end ? "DESC" : "ASC") + " LIMIT " + limit;
   const std::string bounds =
-      " AND archive_id >= " ROOKERY_FIRST_ID " AND archive_id <= " ROOKERY_LAST_ID ROOKERY_MATCHES;
+      " AND position >= greatest($3::bigint, " ROOKERY_BEHIND
+      ", " ROOKERY_FIRST_OF_TIME("$10::bigint") ") AND position <= least($5::bigint, " ROOKERY_BEFORE
+                                                ", " ROOKERY_LAST_OF_TIME("$10::bigint") ")" ROOKERY_MATCHES;
   const std::string select = "SELECT " + columns + " FROM search_archive WHERE ";
   switch (access) {
     case Access::kAll:
@@ -182,33 +208,33 @@ std::string Matching(Access access, bool from_the_end, const std::string& column
     case Access::kPeerAndResource:
       return select + "with_full = " + special + "::bigint AND owner || '' = $1::text" + bounds + order;
     case Access::kIds:
-      return "SELECT m.* FROM (SELECT DISTINCT id FROM unnest(" + special +
-             "::bigint[]) AS k (id)) AS asked CROSS JOIN LATERAL (" + select +
-             "owner = $1::text AND" ROOKERY_BY_ID("asked.id") "AND archive_id BETWEEN $3::bigint AND "
-             "$5::bigint" ROOKERY_MATCHES ROOKERY_THE_FIRST ") AS m " +
-             order;
+      // One row by its key is looked for as the first one of a range: only that index has the order, while of
+      // equalities any index would do that has one of the columns anywhere.
+      return "SELECT m.* FROM named AS asked CROSS JOIN LATERAL (" + select +
+             "owner = $1::text AND position >= asked.place[1] AND position <= asked.place[1] "
+             "AND received_at_ms = asked.place[2] AND position >= greatest($3::bigint, " ROOKERY_BEHIND
+             ") AND position <= least($5::bigint, " ROOKERY_BEFORE ")" ROOKERY_MATCHES
+             "ORDER BY position LIMIT 1) AS m WHERE asked.id = ANY (" +
+             special + "::bigint[]) " + order;
   }
   return {};
 }
 
 constexpr char kColumns[] =
-    "archive_id, received_at_ms, peer, peer_resource, direction, kind, origin_topic, origin_partition, "
-    "origin_offset, stanza";
+    "position, archive_id, received_at_ms, peer, peer_resource, direction, kind, origin_topic, "
+    "origin_partition, origin_offset, stanza";
 
-/// $10: ids that have to be there; $11: rows; $12: bytes; $13: the access's own. A stanza's length is known
-/// without reading it: only those of the page are read. A join with LIMIT cannot become a scan of the table.
+/// $14: rows; $15: bytes; $16: the access's own. A stanza's length is known without reading it: only those of
+/// the page are read. A join with LIMIT cannot become a scan of the table.
 const std::string& PageSql(Access access, bool from_the_end) {
   const auto make = [](Access how, bool end) {
-    return "WITH named AS MATERIALIZED (SELECT count(*) = count(m.found) AS are_there "
-           "FROM unnest($10::bigint[]) AS k (id) LEFT JOIN LATERAL (SELECT true AS found FROM search_archive "
-           "WHERE owner = $1::text AND" ROOKERY_BY_ID("k.id") "AND generation = $2::bigint "
-           "AND received_at_ms >= " ROOKERY_KEPT ROOKERY_THE_FIRST ") AS m ON true) "
-           "SELECT n.are_there, p.* FROM named n LEFT JOIN (SELECT count(*) OVER () AS many, "
+    return ROOKERY_ENDS
+           "SELECT e.are_there, p.* FROM ends e LEFT JOIN (SELECT count(*) OVER () AS many, "
            "row_number() OVER in_order AS number, sum(octet_length(stanza)) OVER in_order AS bytes, found.* "
            "FROM (" +
-           Matching(how, end, kColumns, "$11::bigint + 1", "$13") +
-           ") AS found WINDOW in_order AS (ORDER BY archive_id " + (end ? "DESC" : "ASC") +
-           ")) AS p ON p.number <= greatest($11::bigint, 1) AND (p.number = 1 OR p.bytes <= $12::bigint)";
+           Matching(how, end, kColumns, "$14::bigint + 1", "$16") +
+           ") AS found WINDOW in_order AS (ORDER BY position " + (end ? "DESC" : "ASC") +
+           ")) AS p ON p.number <= greatest($14::bigint, 1) AND (p.number = 1 OR p.bytes <= $15::bigint)";
   };
   static const auto kSql = [&make] {
     std::array<std::array<std::string, 2>, kAccesses> all;
@@ -219,28 +245,28 @@ const std::string& PageSql(Access access, bool from_the_end) {
   return kSql[static_cast<std::size_t>(access)][from_the_end];
 }
 
-/// $10: how many at most; $11: the access's own.
+/// $14: how many at most; $15: the access's own.
 const std::string& CountSql(Access access) {
   static const auto kSql = [] {
     std::array<std::string, kAccesses> all;
     for (std::size_t i = 0; i < kAccesses; ++i)
-      all[i] = "SELECT count(*) FROM (" +
-               Matching(static_cast<Access>(i), false, "archive_id", "$10::bigint", "$11") + ") AS found";
+      all[i] = ROOKERY_ENDS "SELECT count(*) FROM (" +
+               Matching(static_cast<Access>(i), false, "position", "$14::bigint", "$15") + ") AS found";
     return all;
   }();
   return kSql[static_cast<std::size_t>(access)];
 }
 
-constexpr char kBounds[] =
-    "(SELECT archive_id, received_at_ms FROM search_archive WHERE owner = $1::text "
-    "AND generation = $2::bigint AND archive_id >= " ROOKERY_FIRST_ID " AND received_at_ms >= " ROOKERY_START
-    " ORDER BY archive_id LIMIT 1) "
-    "UNION ALL (SELECT archive_id, received_at_ms FROM search_archive WHERE owner = $1::text "
-    "AND generation = $2::bigint AND archive_id >= " ROOKERY_FIRST_ID " AND received_at_ms >= " ROOKERY_START
-    " ORDER BY archive_id DESC LIMIT 1)";
+// $5: the owner's digest.
+#define ROOKERY_BOUND(order)                                                                 \
+  "(SELECT position, archive_id, received_at_ms FROM search_archive WHERE owner = $1::text " \
+  "AND generation = $2::bigint AND position >= greatest($3::bigint, " ROOKERY_FIRST_OF_TIME( \
+      "$5::bigint") ") AND received_at_ms >= " ROOKERY_START " ORDER BY position " order " LIMIT 1)"
+constexpr char kBounds[] = ROOKERY_BOUND("ASC") " UNION ALL " ROOKERY_BOUND("DESC");
 
-constexpr char kHas[] = "SELECT true FROM search_archive WHERE owner = $1::text AND" ROOKERY_BY_ID(
-    "$2::bigint") "AND generation = $3::bigint AND received_at_ms >= " ROOKERY_KEPT ROOKERY_THE_FIRST;
+constexpr char kHas[] =
+    "SELECT place FROM (" ROOKERY_NAMED("$1::text", "$4::bigint", "$2::bigint", "$3::bigint") ") AS m "
+    "WHERE place IS NOT NULL";
 
 /// From owner to owner through the index, whatever number of messages each of them has.
 constexpr char kFindOwners[] =
@@ -250,21 +276,26 @@ constexpr char kFindOwners[] =
     "WHERE owner > walk.owner ORDER BY owner LIMIT 1) AS next WHERE walk.number < $2::bigint) "
     "SELECT owner FROM walk ORDER BY number";
 
-/// $1 to $9.
-std::vector<Param> FilterParams(const ArchiveFilter& filter, const IdRange& range) {
+/// $1 to $13.
+std::vector<Param> FilterParams(const ArchiveFilter& filter, const NamedIds& named) {
   constexpr std::int64_t kAnyTime = std::int64_t{1} << 53;
   const auto text = [](const std::optional<std::string>& value) {
     return value ? Param::Text(*value) : Param::Null();
   };
+  const PositionRange range = PositionRangeOf(filter);
   return {Param::Text(filter.owner),
           Param::Id(filter.generation),
-          Param::Id(range.first),
+          Param::Int(range.first),
           Param::Int(StorableTime(filter.start_ms.value_or(0))),
-          Param::Id(range.last),
+          Param::Int(range.last),
           Param::Int(std::clamp<std::int64_t>(filter.end_ms.value_or(kAnyTime), -1, kAnyTime)),
           Param::Bool(filter.has_groupchat),
           text(filter.peer),
-          text(filter.peer_resource)};
+          text(filter.peer_resource),
+          Param::Int(OwnerKeyOf(filter.owner)),
+          Param::IdArray(named.all),
+          Param::IdArray(named.after),
+          Param::IdArray(named.before)};
 }
 
 void AddSpecial(const ArchiveFilter& filter, std::vector<Param>& params) {
@@ -293,19 +324,20 @@ absl::StatusOr<ArchivePage> ReadPage(const pg::Result& rows, const PageRequest& 
       ArchivedMessage& message = page.messages.emplace_back();
       message.owner = request.filter.owner;
       message.generation = request.filter.generation;
-      message.id = static_cast<std::uint64_t>(rows.Int(i, 4));
-      message.received_at_ms = rows.Int(i, 5);
-      message.peer = rows.Text(i, 6);
-      message.peer_resource = rows.Text(i, 7);
-      message.direction = static_cast<Direction>(rows.Int(i, 8));
-      message.kind = static_cast<MessageKind>(rows.Int(i, 9));
-      message.origin = {static_cast<std::int32_t>(rows.Int(i, 10)),
-                        static_cast<std::uint32_t>(rows.Int(i, 11)), rows.Int(i, 12)};
-      message.stanza = rows.Bytes(i, 13);
+      message.position = rows.Int(i, 4);
+      message.id = static_cast<std::uint64_t>(rows.Int(i, 5));
+      message.received_at_ms = rows.Int(i, 6);
+      message.peer = rows.Text(i, 7);
+      message.peer_resource = rows.Text(i, 8);
+      message.direction = static_cast<Direction>(rows.Int(i, 9));
+      message.kind = static_cast<MessageKind>(rows.Int(i, 10));
+      message.origin = {static_cast<std::int32_t>(rows.Int(i, 11)),
+                        static_cast<std::uint32_t>(rows.Int(i, 12)), rows.Int(i, 13)};
+      message.stanza = rows.Bytes(i, 14);
     }
   }
   page.has_more = many > page.messages.size();
-  std::ranges::sort(page.messages, {}, &ArchivedMessage::id);
+  std::ranges::sort(page.messages, {}, &ArchivedMessage::position);
   return page;
 }
 
@@ -495,15 +527,17 @@ Task<absl::StatusOr<std::set<const Replacement*>>> PgArchiveStore::Update(
   std::set<const Replacement*> changed;
   if (rows.empty()) co_return changed;
   std::vector<std::string> owners, stanzas;
+  std::vector<std::int64_t> owner_keys;
   std::vector<std::uint64_t> ids, generations;
   for (const Replacement* row : rows) {
     owners.push_back(row->owner);
+    owner_keys.push_back(OwnerKeyOf(row->owner));
     ids.push_back(row->id);
     generations.push_back(row->generation);
     stanzas.push_back(row->stanza);
   }
-  std::vector<Param> params{Param::TextArray(owners), Param::IdArray(ids), Param::IdArray(generations),
-                            Param::BytesArray(stanzas)};
+  std::vector<Param> params{Param::TextArray(owners), Param::IntArray(owner_keys), Param::IdArray(ids),
+                            Param::IdArray(generations), Param::BytesArray(stanzas)};
   const pg::ResultOr result =
       co_await claims_.Query(shard, epoch, shard, ReplaceSql().c_str(), std::move(params));
   if (pg::IsOfItsData(result.status())) {
@@ -525,14 +559,14 @@ Task<absl::StatusOr<std::set<const Replacement*>>> PgArchiveStore::Update(
 }
 
 Task<absl::StatusOr<Erased>> PgArchiveStore::Erase(std::uint32_t shard, std::int64_t epoch, Erasure erasure,
-                                                   std::uint64_t from_id, std::size_t max_rows) {
+                                                   std::int64_t from_position, std::size_t max_rows) {
   if (max_rows == 0) co_return absl::InvalidArgumentError("no rows at a time");
   const auto origin = [&erasure](auto member) {
     return erasure.up_to_origin ? Param::Int((*erasure.up_to_origin).*member) : Param::Null();
   };
   std::vector<Param> params{
       Param::Text(erasure.owner),
-      Param::Id(from_id),
+      Param::Int(from_position),
       Size(max_rows),
       erasure.up_to_generation ? Param::Id(*erasure.up_to_generation) : Param::Null(),
       origin(&ArchiveOrigin::topic),
@@ -545,8 +579,7 @@ Task<absl::StatusOr<Erased>> PgArchiveStore::Erase(std::uint32_t shard, std::int
   const pg::Result& found = **result;
   Erased erased;
   erased.rows = static_cast<std::size_t>(found.Int(0, 1));
-  if (static_cast<std::size_t>(found.Int(0, 2)) == max_rows)
-    erased.next_id = static_cast<std::uint64_t>(found.Int(0, 3)) + 1;
+  if (static_cast<std::size_t>(found.Int(0, 2)) == max_rows) erased.next_position = found.Int(0, 3) + 1;
   co_return erased;
 }
 
@@ -555,8 +588,7 @@ Task<absl::StatusOr<Erased>> PgArchiveStore::Erase(std::uint32_t shard, std::int
 Task<absl::StatusOr<ArchivePage>> PgArchiveStore::FindPage(PageRequest request) {
   if (!IsAnswerable(request)) co_return absl::InvalidArgumentError("too much is asked for");
   const ArchiveFilter& filter = request.filter;
-  std::vector<Param> params = FilterParams(filter, IdRangeOf(request));
-  params.push_back(Param::IdArray(NamedIds(request)));
+  std::vector<Param> params = FilterParams(filter, NamedIdsOf(request));
   params.push_back(Size(request.max_rows));
   params.push_back(Size(request.max_bytes));
   AddSpecial(filter, params);
@@ -571,7 +603,7 @@ Task<absl::StatusOr<BoundedCount>> PgArchiveStore::Count(ArchiveFilter filter, s
   if (filter.ids && filter.ids->size() > ArchiveFilter::kMaxIds)
     co_return absl::InvalidArgumentError("too many ids");
   if (at_most > ArchiveFilter::kMaxCount) co_return absl::InvalidArgumentError("too many to be counted");
-  std::vector<Param> params = FilterParams(filter, IdRangeOf(filter));
+  std::vector<Param> params = FilterParams(filter, NamedIdsOf(filter));
   params.push_back(Size(at_most + 1));
   AddSpecial(filter, params);
   const std::string& sql = CountSql(AccessOf(filter));
@@ -585,26 +617,29 @@ Task<absl::StatusOr<BoundedCount>> PgArchiveStore::Count(ArchiveFilter filter, s
 
 Task<absl::StatusOr<std::optional<ArchiveBounds>>> PgArchiveStore::FindBounds(std::string owner,
                                                                               std::uint64_t generation,
-                                                                              std::uint64_t first_id) {
-  std::vector<Param> params{Param::Text(owner), Param::Id(generation), Param::Id(first_id), Param::Int(0)};
+                                                                              std::int64_t first_position) {
+  std::vector<Param> params{Param::Text(owner), Param::Id(generation), Param::Int(first_position),
+                            Param::Int(0), Param::Int(OwnerKeyOf(owner))};
   const pg::ResultOr result = co_await reading_pool_.Execute(LaneOf(owner), kBounds, std::move(params));
   if (!result.ok()) co_return result.status();
   std::optional<ArchiveBounds> bounds;
   const pg::Result& found = **result;
   // The first and the last one, which may be the same.
   if (found.rows() == 2) {
-    std::array<ArchiveBounds::Place, 2> places;
-    for (std::size_t i = 0; i < places.size(); ++i)
-      places[i] = {static_cast<std::uint64_t>(found.Int(i, 0)), found.Int(i, 1)};
-    std::ranges::sort(places, {}, &ArchiveBounds::Place::id);
-    bounds = ArchiveBounds{places[0], places[1]};
+    // Nothing says that a UNION keeps their order.
+    const auto place = [&found](std::size_t i) {
+      return ArchiveBounds::Place{static_cast<std::uint64_t>(found.Int(i, 1)), found.Int(i, 2)};
+    };
+    const std::size_t first = found.Int(0, 0) <= found.Int(1, 0) ? 0 : 1;
+    bounds = ArchiveBounds{place(first), place(1 - first)};
   }
   co_return bounds;
 }
 
 Task<absl::StatusOr<bool>> PgArchiveStore::Has(std::string owner, std::uint64_t generation,
                                                std::uint64_t id) {
-  std::vector<Param> params{Param::Text(owner), Param::Id(id), Param::Id(generation)};
+  std::vector<Param> params{Param::Text(owner), Param::Id(id), Param::Id(generation),
+                            Param::Int(OwnerKeyOf(owner))};
   const pg::ResultOr result = co_await reading_pool_.Execute(LaneOf(owner), kHas, std::move(params));
   if (!result.ok()) co_return result.status();
   co_return (*result)->rows() > 0;

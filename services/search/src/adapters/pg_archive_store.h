@@ -35,14 +35,14 @@ class PgArchiveStore final : public ArchiveStore {
   Task<absl::StatusOr<std::vector<bool>>> Replace(std::uint32_t shard, std::int64_t epoch,
                                                   std::vector<Replacement> replacements) override;
   Task<absl::StatusOr<Erased>> Erase(std::uint32_t shard, std::int64_t epoch, Erasure erasure,
-                                     std::uint64_t from_id, std::size_t max_rows) override;
+                                     std::int64_t from_position, std::size_t max_rows) override;
   Task<absl::Status> ForgetBefore(std::int64_t at_ms) override;
   Task<absl::Status> MakeSpace(std::int64_t from_ms, std::int64_t to_ms) override;
   Task<absl::StatusOr<OwnerPage>> FindOwners(std::string domain, std::string after, std::size_t max) override;
   Task<absl::StatusOr<ArchivePage>> FindPage(PageRequest request) override;
   Task<absl::StatusOr<BoundedCount>> Count(ArchiveFilter filter, std::size_t at_most) override;
   Task<absl::StatusOr<std::optional<ArchiveBounds>>> FindBounds(std::string owner, std::uint64_t generation,
-                                                                std::uint64_t first_id) override;
+                                                                std::int64_t first_position) override;
   Task<absl::StatusOr<bool>> Has(std::string owner, std::uint64_t generation, std::uint64_t id) override;
 
  private:

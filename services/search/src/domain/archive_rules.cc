@@ -21,12 +21,17 @@ std::int64_t MillisOf(sys_days day) { return milliseconds(day.time_since_epoch()
 
 bool HasNul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
-void GoBehind(IdRange& range, std::optional<std::uint64_t> id) {
-  if (id) range.first = std::max(range.first, std::min(*id, ArchiveFilter::kMaxId) + 1);
+void Add(std::vector<std::uint64_t>& ids, std::optional<std::uint64_t> id) {
+  if (id) ids.push_back(*id);
 }
 
-void StayBefore(IdRange& range, std::optional<std::uint64_t> id) {
-  if (id) range.last = std::min(range.last, *id > 0 ? *id - 1 : 0);
+/// `all`, of what stands in the others and `ids`.
+void Collect(NamedIds& named, const std::optional<std::vector<std::uint64_t>>& ids) {
+  named.all = ids.value_or(std::vector<std::uint64_t>());
+  named.all.insert(named.all.end(), named.after.begin(), named.after.end());
+  named.all.insert(named.all.end(), named.before.begin(), named.before.end());
+  std::ranges::sort(named.all);
+  named.all.erase(std::unique(named.all.begin(), named.all.end()), named.all.end());
 }
 
 std::int64_t FirstBytesOf(const Sha256Digest& digest) {
@@ -55,6 +60,7 @@ bool IsOwner(std::string_view owner) {
 
 bool IsStorable(const ArchivedMessage& message) {
   return IsOwner(message.owner) && message.id > 0 && message.id <= ArchiveFilter::kMaxId &&
+         message.position >= 0 && message.position <= ArchiveFilter::kMaxPosition &&
          message.generation < kMaxNumber && message.peer.size() <= kMaxBareBytes &&
          message.peer_resource.size() <= kMaxResourceBytes && message.stanza.size() <= kMaxStanzaBytes &&
          !HasNul(message.peer) && !HasNul(message.peer_resource);
@@ -65,29 +71,28 @@ bool IsAnswerable(const PageRequest& request) {
          (!request.filter.ids || request.filter.ids->size() <= ArchiveFilter::kMaxIds);
 }
 
-IdRange IdRangeOf(const ArchiveFilter& filter) {
-  IdRange range{std::clamp<std::uint64_t>(filter.first_id, 1, ArchiveFilter::kMaxId + 1),
-                std::min(filter.last_id, ArchiveFilter::kMaxId)};
-  GoBehind(range, filter.after_id);
-  StayBefore(range, filter.before_id);
-  return range;
+PositionRange PositionRangeOf(const ArchiveFilter& filter) {
+  return {std::clamp<std::int64_t>(filter.first_position, 0, ArchiveFilter::kMaxPosition + 1),
+          std::clamp<std::int64_t>(filter.last_position, -1, ArchiveFilter::kMaxPosition)};
 }
 
-IdRange IdRangeOf(const PageRequest& request) {
-  IdRange range = IdRangeOf(request.filter);
-  GoBehind(range, request.after);
-  StayBefore(range, request.before);
-  return range;
+NamedIds NamedIdsOf(const ArchiveFilter& filter) {
+  NamedIds named;
+  Add(named.after, filter.after_id);
+  Add(named.before, filter.before_id);
+  Collect(named, filter.ids);
+  return named;
 }
 
-std::vector<std::uint64_t> NamedIds(const PageRequest& request) {
-  std::vector<std::uint64_t> ids = request.filter.ids.value_or(std::vector<std::uint64_t>());
-  for (const auto& id : {request.filter.after_id, request.filter.before_id, request.after, request.before})
-    if (id) ids.push_back(*id);
-  std::ranges::sort(ids);
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  return ids;
+NamedIds NamedIdsOf(const PageRequest& request) {
+  NamedIds named = NamedIdsOf(request.filter);
+  Add(named.after, request.after);
+  Add(named.before, request.before);
+  Collect(named, request.filter.ids);
+  return named;
 }
+
+std::int64_t OwnerKeyOf(std::string_view owner) { return FirstBytesOf(Sha256(std::string(owner))); }
 
 std::int64_t WithKeyOf(std::string_view owner, std::string_view peer) {
   // No address has a NUL.

@@ -38,25 +38,35 @@ inline constexpr std::size_t kMaxStanzaBytes = std::size_t{4} << 20;
 /// Whether there can be an archive of this address.
 bool IsOwner(std::string_view owner);
 
-/// Whether the database can take the message, as far as can be said beforehand: its owner and id are there,
-/// and no part of it is longer than an address (RFC 7622) or a stanza may be. That texts are UTF-8 the
-/// database itself says.
+/// Whether the database can take the message, as far as can be said beforehand: its owner, id and position
+/// are such as an archive has, and no part of it is longer than an address (RFC 7622) or a stanza may be.
+/// That texts are UTF-8 the database itself says.
 bool IsStorable(const ArchivedMessage& message);
 
 /// Whether the store can be asked for it.
 bool IsAnswerable(const PageRequest& request);
 
-/// The ids that a page or a count may have, both within; none where `first` is higher.
-struct IdRange {
-  std::uint64_t first = 1;
-  std::uint64_t last = ArchiveFilter::kMaxId;
-  bool operator==(const IdRange&) const = default;
+/// The positions that a question's bounds leave, both within; none where `first` is higher.
+struct PositionRange {
+  std::int64_t first = 0;
+  std::int64_t last = ArchiveFilter::kMaxPosition;
+  bool operator==(const PositionRange&) const = default;
 };
-IdRange IdRangeOf(const ArchiveFilter& filter);
-IdRange IdRangeOf(const PageRequest& request);
+PositionRange PositionRangeOf(const ArchiveFilter& filter);
 
-/// The ids that have to be in the archive, each once.
-std::vector<std::uint64_t> NamedIds(const PageRequest& request);
+/// The ids that a question names. Where they are only the store knows.
+struct NamedIds {
+  /// Each once, in their order. For a page all of them have to be in the archive.
+  std::vector<std::uint64_t> all;
+  /// The page is behind all of these, and before all of those.
+  std::vector<std::uint64_t> after;
+  std::vector<std::uint64_t> before;
+};
+NamedIds NamedIdsOf(const ArchiveFilter& filter);
+NamedIds NamedIdsOf(const PageRequest& request);
+
+/// What stands for an owner in an index: the same for the same one, and hardly ever for others. Kept on disk.
+std::int64_t OwnerKeyOf(std::string_view owner);
 
 /// What `with` is looked for by in an index: the same for the same owner and other party (and resource), and
 /// hardly ever for others. Kept on disk.

@@ -29,14 +29,20 @@ struct ArchiveOrigin {
 };
 
 /// A message of an archive (XEP-0313 section 3). `owner`, `id` and `received_at_ms` never change, and no
-/// other message has the same.
+/// other message has the same: they name its event.
 struct ArchivedMessage {
   /// Whose archive: the bare JID of an account or a room.
   std::string owner;
-  /// From 1 and below 2^53. Rises within an archive: pages are in its order, whatever the times are.
+  /// Its place in the archive: pages are in this order, whatever the ids and times are. From 0 and below
+  /// 2^62, and in an archive no two are the same. What is appended later has a higher one, so nothing appears
+  /// in front of what somebody has already read.
+  std::int64_t position = 0;
+  /// Its name, which clients know (XEP-0359). From 1 and below 2^53. Says nothing about the order, and may be
+  /// given again with another time once the log of accounts or rooms was made anew: then it means the later
+  /// message, that with the highest position.
   std::uint64_t id = 0;
-  /// Milliseconds since 1970, as the record has it. Times are taken to be in the order of ids to within
-  /// kMaxDisorder.
+  /// Milliseconds since 1970, as the record has it. Times are taken to be in the order of positions to within
+  /// kMaxDisorderMs.
   std::int64_t received_at_ms = 0;
   /// Which account of the owner's name, or which room. A later one has a higher number.
   std::uint64_t generation = 0;
@@ -53,12 +59,12 @@ struct ArchivedMessage {
 
 enum class Appended : std::uint8_t {
   kNew,
-  /// It was there: nothing is changed, whatever the row says.
+  /// Its event was there: nothing is changed, whatever else the row says, and its place is the first one.
   kKnown,
   /// It is older than what is kept (ForgetBefore), and was not stored.
   kTooOld,
-  /// It cannot be stored: something of it is beyond a limit (IsStorable), or the database will never take it.
-  /// Who has asked logs and counts it.
+  /// It cannot be stored: something of it is beyond a limit (IsStorable), another message of that time has
+  /// its position, or the database will never take it. Who has asked logs and counts it.
   kRefused,
 };
 
@@ -82,26 +88,28 @@ struct Erasure {
 
 struct Erased {
   std::size_t rows = 0;
-  /// From which id on rows were not looked at; nothing: all were.
-  std::optional<std::uint64_t> next_id;
+  /// From which position on rows were not looked at; nothing: all were.
+  std::optional<std::int64_t> next_position;
 };
 
 /// Which messages of one archive are asked for (XEP-0313 section 4.1): those for which all of it holds.
 struct ArchiveFilter {
   static constexpr std::uint64_t kMaxId = (std::uint64_t{1} << 53) - 1;
+  static constexpr std::int64_t kMaxPosition = (std::int64_t{1} << 62) - 1;
   static constexpr std::size_t kMaxIds = 256;
   static constexpr std::size_t kMaxCount = 10'000;
-  /// How much later a message with a lower id may have been received than one with a higher id. With `start`
-  /// or `end`, messages of archives in which the clocks were further apart may be missing.
+  /// How much later a message may have been received than one with a higher position. With `start` or `end`,
+  /// messages of archives in which the clocks were further apart may be missing.
   static constexpr std::int64_t kMaxDisorderMs = 5 * 60 * 1000;
 
   std::string owner;
   /// Only this one's messages are seen.
   std::uint64_t generation = 0;
-  /// Bounds of ids, both within. They need not be there.
-  std::uint64_t first_id = 1;
-  std::uint64_t last_id = kMaxId;
-  /// The form's `after-id` and `before-id`, both not within.
+  /// Bounds of positions, both within. No message need be there.
+  std::int64_t first_position = 0;
+  std::int64_t last_position = kMaxPosition;
+  /// The form's `after-id` and `before-id`, both not within. Nothing is behind or before an id that is not in
+  /// the archive.
   std::optional<std::uint64_t> after_id;
   std::optional<std::uint64_t> before_id;
   /// The form's `ids`: nothing but these. At most kMaxIds.
@@ -133,7 +141,7 @@ struct PageRequest {
 };
 
 struct ArchivePage {
-  /// In the order of ids, whichever end they are from.
+  /// In the order of positions, whichever end they are from.
   std::vector<ArchivedMessage> messages;
   /// There are others beyond the page: behind it, or before it with `from_the_end`.
   bool has_more = false;
@@ -145,7 +153,7 @@ struct BoundedCount {
   bool is_exact = true;
 };
 
-/// XEP-0313 section 5.
+/// The first and the last message by position (XEP-0313 section 5).
 struct ArchiveBounds {
   struct Place {
     std::uint64_t id = 0;
@@ -198,10 +206,11 @@ class ArchiveStore {
   /// takes.
   virtual Task<absl::StatusOr<std::vector<bool>>> Replace(std::uint32_t shard, std::int64_t epoch,
                                                           std::vector<Replacement> replacements) = 0;
-  /// Looks at no more than `max_rows` rows of the archive from the id on, and erases those that are meant. To
-  /// be asked for again from `next_id` on, until there is none. What is appended later is not erased.
+  /// Looks at no more than `max_rows` rows of the archive from the position on, and erases those that are
+  /// meant. To be asked for again from `next_position` on, until there is none. What is appended later is not
+  /// erased.
   virtual Task<absl::StatusOr<Erased>> Erase(std::uint32_t shard, std::int64_t epoch, Erasure erasure,
-                                             std::uint64_t from_id, std::size_t max_rows) = 0;
+                                             std::int64_t from_position, std::size_t max_rows) = 0;
 
   // ---- all archives ----
   // By any process, and by several.
@@ -226,10 +235,10 @@ class ArchiveStore {
   virtual Task<absl::StatusOr<ArchivePage>> FindPage(PageRequest request) = 0;
   /// How many match, as far as `at_most`; that ids are there is not looked at.
   virtual Task<absl::StatusOr<BoundedCount>> Count(ArchiveFilter filter, std::size_t at_most) = 0;
-  /// The first and the last one from the id on; nothing: there is none.
+  /// The first and the last one from the position on; nothing: there is none.
   virtual Task<absl::StatusOr<std::optional<ArchiveBounds>>> FindBounds(std::string owner,
                                                                         std::uint64_t generation,
-                                                                        std::uint64_t first_id) = 0;
+                                                                        std::int64_t first_position) = 0;
   virtual Task<absl::StatusOr<bool>> Has(std::string owner, std::uint64_t generation, std::uint64_t id) = 0;
 };
 
