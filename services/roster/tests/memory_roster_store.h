@@ -18,14 +18,14 @@ class MemoryRosterStore final : public RosterStore {
   Task<absl::StatusOr<StoredRoster>> Load(std::string owner) override {
     if (is_away) co_return absl::UnavailableError("away");
     StoredRoster roster = rosters[owner];
-    roster.has_settings = HasSettings(owner);
+    FillSettings(roster, owner);
     co_return roster;
   }
   Task<absl::StatusOr<StoredRoster>> LoadPending(std::string owner) override {
     if (is_away) co_return absl::UnavailableError("away");
     StoredRoster roster = rosters[owner];
     std::erase_if(roster.contacts, [](const Contact& contact) { return !contact.state.pending_in; });
-    roster.has_settings = HasSettings(owner);
+    FillSettings(roster, owner);
     co_return roster;
   }
   Task<absl::StatusOr<Snapshot>> Read(std::string owner, std::string jid, std::string request_id) override {
@@ -70,6 +70,7 @@ class MemoryRosterStore final : public RosterStore {
   }
   Task<absl::StatusOr<SettingsSnapshot>> ReadSettings(std::string owner, std::string request_id) override {
     if (is_away) co_return absl::UnavailableError("away");
+    ++settings_read;
     SettingsSnapshot snapshot{now_ms(), block_lists[owner], vcards[owner].mark, {}};
     const auto answer = answers.find({owner, request_id});
     if (answer != answers.end()) snapshot.answer = answer->second;
@@ -122,6 +123,8 @@ class MemoryRosterStore final : public RosterStore {
   Task<absl::Status> ForgetOldAnswers() override { co_return absl::OkStatus(); }
 
   bool is_away = false;
+  /// How often settings were asked for.
+  int settings_read = 0;
   std::function<void()> meddle;
   /// The store's clock, and for how long what is read may be acted on.
   std::function<std::int64_t()> now_ms = [] { return std::int64_t{0}; };
@@ -138,8 +141,9 @@ class MemoryRosterStore final : public RosterStore {
 
  private:
   bool IsTooOld(std::int64_t read_at_ms) const { return now_ms() - read_at_ms > fresh_for_ms; }
-  bool HasSettings(const std::string& owner) {
-    return !block_lists[owner].jids.empty() || vcards[owner].mark.avatar_hash.has_value();
+  void FillSettings(StoredRoster& roster, const std::string& owner) {
+    roster.has_blocked = !block_lists[owner].jids.empty();
+    roster.avatar_hash = vcards[owner].mark.avatar_hash;
   }
   static absl::Status TooOld() { return absl::FailedPreconditionError("decided too long ago"); }
   static std::vector<Contact>::iterator Place(StoredRoster& roster, const std::string& jid) {

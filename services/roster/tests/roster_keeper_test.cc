@@ -24,6 +24,24 @@ class FakeFixture : public ::testing::Test {
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, KeeperScenarios, FakeFixture);
 
+class KeeperQuestions : public KeeperScenarios<FakeFixture> {};
+
+TEST_F(KeeperQuestions, OnlyABlockListTakesOneMoreThanTheRoster) {
+  v1::GetRosterRequest request;
+  request.set_user(kUser);
+  request.set_with_settings(true);
+  const auto read_for_it = [&] {
+    const int before = store().settings_read;
+    EXPECT_TRUE(Run(keeper_.Get(request)).ok());
+    return store().settings_read - before;
+  };
+  EXPECT_EQ(read_for_it(), 0);
+  ASSERT_TRUE(SetVcard("v", "abc").ok());
+  EXPECT_EQ(read_for_it(), 0);
+  ASSERT_TRUE(Block({"a@b"}).ok());
+  EXPECT_EQ(read_for_it(), 1);
+}
+
 class KeeperRaces : public KeeperScenarios<FakeFixture> {};
 
 // Two callers at a change of owner: both changes hold.

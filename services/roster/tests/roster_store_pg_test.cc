@@ -177,7 +177,8 @@ TEST_F(PgStore, WhatWasDecidedTooLongAgoIsNotMade) {
     EXPECT_EQ(*testing::RunTask(io_, store_->LoadVcard("u@x")), is_old ? "" : "v");
     const auto found = testing::RunTask(io_, store_->Load("u@x"));
     EXPECT_EQ(found->contacts.empty(), is_old);
-    EXPECT_EQ(found->has_settings, !is_old);
+    EXPECT_EQ(found->has_blocked, !is_old);
+    EXPECT_EQ(found->avatar_hash, is_old ? std::nullopt : std::optional<std::string>("abc"));
   }
   const auto before = testing::RunTask(io_, store_->Read("u@x", "a@b", "1"));
   ASSERT_TRUE(before->contact);
@@ -196,7 +197,8 @@ TEST_F(PgStore, WhatWasDecidedTooLongAgoIsNotMade) {
   EXPECT_EQ(after->contact->revision, before->contact->revision);
   EXPECT_EQ(after->totals, before->totals);
   EXPECT_FALSE(after->answer);
-  EXPECT_TRUE(testing::RunTask(io_, store_->Load("u@x"))->has_settings);
+  EXPECT_TRUE(testing::RunTask(io_, store_->Load("u@x"))->has_blocked);
+  EXPECT_EQ(testing::RunTask(io_, store_->LoadPending("u@x"))->avatar_hash, "abc");
   EXPECT_EQ(*testing::RunTask(io_, store_->LoadVcard("u@x")), "v");
 }
 

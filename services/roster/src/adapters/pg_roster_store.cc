@@ -43,11 +43,11 @@ std::vector<std::string> Split(std::string_view joined) {
   "(g, n)), ''), subscription, "                                                                            \
   "pending_out, pending_in, approved, listed, coalesce(request, ''), revision"
 
-#define ROOKERY_VERSION_WITH(contacts)                                                                \
-  "SELECT v.version, v.has_settings, i.* FROM (SELECT coalesce((SELECT version FROM roster_versions " \
-  "WHERE owner = $1), 0) AS version, EXISTS (SELECT 1 FROM block_lists WHERE owner = $1 AND "         \
-  "jids <> '{}') OR EXISTS (SELECT 1 FROM vcards WHERE owner = $1) AS has_settings) AS v LEFT JOIN "  \
-  "(" contacts ") AS i ON true ORDER BY i.jid"
+#define ROOKERY_VERSION_WITH(contacts)                                                                    \
+  "SELECT v.version, v.has_blocked, v.avatar_hash, i.* FROM (SELECT coalesce((SELECT version FROM "       \
+  "roster_versions WHERE owner = $1), 0) AS version, EXISTS (SELECT 1 FROM block_lists WHERE owner = $1 " \
+  "AND jids <> '{}') AS has_blocked, (SELECT avatar_hash FROM vcards WHERE owner = $1) AS avatar_hash) "  \
+  "AS v LEFT JOIN (" contacts ") AS i ON true ORDER BY i.jid"
 
 // The database's clock in ms since 1970.
 #define ROOKERY_MS_OF(time) "(extract(epoch FROM " time ") * 1000)::bigint"
@@ -103,8 +103,9 @@ absl::StatusOr<StoredRoster> ReadRoster(const pg::ResultOr& result) {
   StoredRoster roster;
   for (std::size_t i = 0; i < rows.rows(); ++i) {
     roster.version = static_cast<std::uint64_t>(rows.Int(i, 0));
-    roster.has_settings = rows.Bool(i, 1);
-    if (!rows.IsNull(i, 2)) roster.contacts.push_back(ReadContact(rows, i, 2));
+    roster.has_blocked = rows.Bool(i, 1);
+    if (!rows.IsNull(i, 2)) roster.avatar_hash = std::string(rows.Text(i, 2));
+    if (!rows.IsNull(i, 3)) roster.contacts.push_back(ReadContact(rows, i, 3));
   }
   return roster;
 }

@@ -286,7 +286,7 @@ Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterReque
       response.set_unchanged(true);
       for (const Contact& contact : waiting->contacts) AddPending(contact, response);
       if (request.with_settings()) {
-        const absl::Status added = co_await AddSettings(waiting->has_settings, request.user(), response);
+        const absl::Status added = co_await AddSettings(*waiting, request.user(), response);
         if (!added.ok()) co_return added;
       }
       co_return response;
@@ -300,16 +300,19 @@ Task<absl::StatusOr<v1::GetRosterResponse>> RosterKeeper::Get(v1::GetRosterReque
     if (contact.state.pending_in) AddPending(contact, response);
   }
   if (request.with_settings()) {
-    const absl::Status added = co_await AddSettings(roster->has_settings, request.user(), response);
+    const absl::Status added = co_await AddSettings(*roster, request.user(), response);
     if (!added.ok()) co_return added;
   }
   co_return response;
 }
 
-Task<absl::Status> RosterKeeper::AddSettings(bool has_settings, std::string owner,
+Task<absl::Status> RosterKeeper::AddSettings(const StoredRoster& roster, std::string owner,
                                              v1::GetRosterResponse& response) {
   v1::UserSettings& settings = *response.mutable_settings();
-  if (!has_settings) co_return absl::OkStatus();
+  if (!roster.has_blocked) {
+    if (roster.avatar_hash) settings.set_avatar_hash(*roster.avatar_hash);
+    co_return absl::OkStatus();
+  }
   auto now = co_await store_.ReadSettings(std::move(owner), {});
   if (!now.ok()) co_return now.status();
   Fill(settings, now->list, now->vcard);

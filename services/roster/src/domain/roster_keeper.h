@@ -55,7 +55,9 @@ class RosterKeeper {
   /// list and fills the answer in, or says why it does not.
   template <typename Response, typename Request, typename Decide>
   Task<absl::StatusOr<Response>> ChangeBlockList(Request request, Decide decide);
-  Task<absl::Status> AddSettings(bool has_settings, std::string owner, v1::GetRosterResponse& response);
+  /// Those that are not in what is read with every roster cost a question of their own.
+  Task<absl::Status> AddSettings(const StoredRoster& roster, std::string owner,
+                                 v1::GetRosterResponse& response);
 
   RosterStore& store_;
 };

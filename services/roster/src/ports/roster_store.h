@@ -28,8 +28,10 @@ struct Contact {
 struct StoredRoster {
   std::uint64_t version = 0;
   std::vector<Contact> contacts;
-  /// The user has made settings, such as a block list.
-  bool has_settings = false;
+  /// The user blocks somebody.
+  bool has_blocked = false;
+  /// As in VcardMark.
+  std::optional<std::string> avatar_hash;
 };
 
 /// XEP-0191.
