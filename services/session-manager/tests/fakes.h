@@ -352,6 +352,8 @@ class FakeRoster final : public Roster {
   /// XEP-0054: what was set, and the hash of its image.
   std::map<std::string, std::pair<std::string, std::string>> vcards;
   int vcard_gets = 0;
+  /// Of a version that knows of no vCards.
+  bool is_old = false;
   /// The trace id of each call.
   std::vector<std::uint64_t> traces;
 
@@ -571,6 +573,7 @@ class FakeRoster final : public Roster {
     traces.push_back(trace_id);
     ++vcard_gets;
     if (down) co_return Away();
+    if (is_old) co_return absl::UnimplementedError("no such method");
     roster::v1::GetVcardResponse response;
     if (const auto found = vcards.find(request.user()); found != vcards.end())
       response.set_vcard(found->second.first);
@@ -579,6 +582,7 @@ class FakeRoster final : public Roster {
   Task<absl::StatusOr<roster::v1::SetVcardResponse>> SetVcard(roster::v1::SetVcardRequest request,
                                                               std::uint64_t trace_id) override {
     traces.push_back(trace_id);
+    if (is_old) co_return absl::UnimplementedError("no such method");
     while (changes_held) co_await runtime::Sleep(std::chrono::milliseconds(1));
     if (absl::Status failed = TakeFailure(); !failed.ok()) co_return failed;
     roster::v1::SetVcardResponse response;

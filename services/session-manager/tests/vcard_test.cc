@@ -7,6 +7,9 @@ namespace rookery::session_manager {
 namespace {
 
 using common::v1::STANZA_KIND_IQ;
+using common::v1::STANZA_KIND_PRESENCE;
+using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
@@ -131,9 +134,18 @@ TEST_F(VcardTest, AQuestionBehindAChange_IsAnsweredWithIt) {
   EXPECT_THAT(answers[1].payload(), HasSubstr("Alice"));
 }
 
-TEST_F(VcardTest, NobodyElsesCanBeSet) {
+TEST_F(VcardTest, NobodyElsesCanBeSet_AndNobodyIsToldWhetherTheyBlockWhoTries) {
+  gateway_.Send(*bob, Block(alice_));
+  Settle();
+  const auto records = [&] {
+    std::size_t sum = 0;
+    for (const auto& partition : log_.users) sum += partition.size();
+    return sum;
+  };
+  const std::size_t before = records();
   for (const std::string& to : {bob_, eve_, std::string("nobody@localhost"), std::string("localhost")})
     EXPECT_EQ(Ask(*alice, Vcard("set", to, "<FN>Fool</FN>")), "auth forbidden") << to;
+  EXPECT_EQ(records(), before) << "nobody's shard hears of it";
   EXPECT_THAT(roster_.vcards, IsEmpty());
 }
 
@@ -209,6 +221,42 @@ TEST_F(VcardTest, RosterAway_TryAgain) {
   EXPECT_EQ(Set(*alice, "<FN>A.</FN>"), "");
 }
 
+// Nobody can have made the change, so nothing that is known is in doubt.
+TEST_F(VcardTest, RosterAway_WhoIsBlockedStaysBlocked) {
+  gateway_.Send(*alice, Block(eve_));
+  Settle();
+  roster_.down = true;
+  EXPECT_EQ(Set(*alice, "<FN>A.</FN>"), "wait resource-constraint");
+  gateway_.End(*alice, session::v1::END_REASON_CLOSED);
+  Settle();
+  gateway_.Send(*eve, Message(alice_, "m"));
+  Elapse(std::chrono::seconds(5));
+  EXPECT_EQ(database_.Waiting(alice_), 0u);
+}
+
+TEST_F(VcardTest, ARosterOfAnEarlierVersion_IsNotAskedForEver) {
+  roster_.is_old = true;
+  EXPECT_EQ(Set(*alice, kPhotoAbc), "cancel feature-not-implemented");
+  EXPECT_EQ(Ask(*alice, Vcard("get", {})), "cancel feature-not-implemented");
+  roster_.is_old = false;
+  EXPECT_EQ(Set(*alice, kPhotoAbc), "");
+}
+
+// One of another version may have made the change when it was asked before.
+TEST_F(VcardTest, TheOwnerDiesInBetween_ThenARosterOfAnEarlierVersion_TryAgain) {
+  roster_.answers_lost = 1'000;
+  gateway_.Send(*alice, Vcard("set", {}, kPhotoAbc));
+  Settle();
+  ASSERT_EQ(roster_.vcards[alice_].second, kAbc);
+  ASSERT_THAT(Only(alice->inbox, STANZA_KIND_IQ), IsEmpty());
+  roster_.is_old = true;
+  NextOwner();
+  ASSERT_TRUE(RunUntil([&] { return !Only(alice->inbox, STANZA_KIND_IQ).empty(); }));
+  ASSERT_THAT(Only(alice->inbox, STANZA_KIND_IQ), SizeIs(1));
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_IQ)[0].payload(),
+              HasSubstr("<error type=\"wait\"><resource-constraint "));
+}
+
 TEST_F(VcardTest, AcknowledgedOnlyWhenItIsStored) {
   roster_.changes_held = true;
   gateway_.Send(*alice, Vcard("set", {}, kPhotoAbc));
@@ -233,6 +281,7 @@ TEST_F(VcardTest, AnswersAreLost_AcknowledgedWhenItIsKnown) {
 }
 
 TEST_F(VcardTest, TheOwnerDiesInBetween_StoredAndToldAllTheSame) {
+  Elapse(std::chrono::seconds(1));
   log_.held = true;
   gateway_.Send(*alice, Vcard("set", {}, kPhotoAbc));
   Settle();
@@ -242,8 +291,25 @@ TEST_F(VcardTest, TheOwnerDiesInBetween_StoredAndToldAllTheSame) {
   EXPECT_THAT(Seen(*bob, alice->jid), IsEmpty());
   NextOwner();
   ASSERT_TRUE(RunUntil([&] { return !Seen(*bob, alice->jid).empty(); }));
-  EXPECT_THAT(Seen(*bob, alice->jid).back(), EndsWith(Update(kAbc)));
-  EXPECT_GE(Only(alice->inbox, STANZA_KIND_IQ, "result").size(), 1u);
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(Seen(*bob, alice->jid), ElementsAre(EndsWith(Update(kAbc))));
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_IQ), SizeIs(1));
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_IQ, "result"), SizeIs(1));
+}
+
+TEST_F(VcardTest, TheOwnerDiesBeforeItKnowsTheOutcome_ToldOnce_AndNobodyLooksOffline) {
+  Elapse(std::chrono::seconds(1));
+  roster_.answers_lost = 1'000;
+  gateway_.Send(*alice, Vcard("set", {}, kPhotoAbc));
+  Settle();
+  ASSERT_EQ(roster_.vcards[alice_].second, kAbc);
+  roster_.answers_lost = 0;
+  NextOwner();
+  ASSERT_TRUE(RunUntil([&] { return !Only(alice->inbox, STANZA_KIND_IQ).empty(); }));
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_IQ, "result"), SizeIs(1));
+  EXPECT_THAT(Seen(*bob, alice->jid), ElementsAre(EndsWith(Update(kAbc))));
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_PRESENCE, "unavailable"), IsEmpty());
 }
 
 TEST_F(VcardTest, AnAccountIsRemoved_WhoeverHasTheNameNextHasNone) {
@@ -410,6 +476,130 @@ TEST_F(AvatarPresence, TheNextOwnerKnowsIt) {
   bob->inbox.clear();
   Set(*alice, kPhotoAbd);
   EXPECT_THAT(Seen(*bob, alice->jid), IsEmpty());
+}
+
+TEST_F(AvatarPresence, AChangeAtANewOwner_NobodyLooksOffline) {
+  roster_.Befriend(alice_, eve_);
+  Client& phone = SignIn(gateway_, alice_, "phone");
+  gateway_.Send(*eve, Presence());
+  Elapse(std::chrono::seconds(1));
+  NextOwner();
+  Clear();
+  phone.inbox.clear();
+  EXPECT_EQ(Set(phone, kPhotoAbc), "");
+  for (const Client* client : {alice, &phone}) {
+    EXPECT_THAT(Only(client->inbox, STANZA_KIND_PRESENCE, "unavailable"), IsEmpty());
+    for (const Client* seeing : {bob, eve})
+      EXPECT_THAT(Seen(*seeing, client->jid), ElementsAre(EndsWith(Update(kAbc))));
+  }
+  EXPECT_FALSE(StateOf(*alice).presence_missed());
+}
+
+// The log is slow with what tells of the one before.
+TEST_F(AvatarPresence, TwoChangesInARow_NobodyLooksOffline) {
+  log_.held_partitions = {2};
+  EXPECT_EQ(Set(*alice, kPhotoAbc), "");
+  EXPECT_EQ(Set(*alice, kPhotoAbd), "");
+  EXPECT_TRUE(StateOf(*alice).presence_missed());
+  log_.held_partitions.clear();
+  Elapse(std::chrono::seconds(1));
+  EXPECT_THAT(Seen(*bob, alice->jid), ElementsAre(EndsWith(Update(kAbc)), EndsWith(Update(kAbd))));
+  EXPECT_THAT(Only(alice->inbox, STANZA_KIND_PRESENCE, "unavailable"), IsEmpty());
+  EXPECT_FALSE(StateOf(*alice).presence_missed());
+}
+
+/// alice's phone is at another gateway, which may be out of reach.
+class AvatarAtAnotherGateway : public AvatarPresence {
+ protected:
+  AvatarAtAnotherGateway() : other_(AddGateway("gw-2")) {
+    Set(*alice, kPhotoAbc);
+    phone = &SignIn(other_, alice_, "phone");
+    other_.EnableStreamManagement(*phone);
+    Elapse(std::chrono::seconds(1));
+  }
+  void NextOwnerWithoutIt() {
+    other_.Unlink(node(1));
+    std::erase(node(1).membership.gateways, "gw-2");
+    NextOwner();
+  }
+  Gateway& other_;
+  Client* phone = nullptr;
+};
+
+TEST_F(AvatarAtAnotherGateway, ComesLate_NobodyIsToldTheOldImage) {
+  NextOwnerWithoutIt();
+  EXPECT_EQ(Set(*alice, kPhotoAbd), "");
+  bob->inbox.clear();
+  other_.Link(node(1));
+  Settle();
+  EXPECT_THAT(Seen(*bob, phone->jid), ElementsAre(EndsWith(Update(kAbd))));
+  EXPECT_THAT(StateOf(*phone).presence().payload(), EndsWith(Update(kAbd)));
+}
+
+// Nor who asks before its turn comes.
+TEST_F(AvatarAtAnotherGateway, ComesLate_WhoAsksIsToldTheNewOne) {
+  NextOwnerWithoutIt();
+  EXPECT_EQ(Set(*alice, kPhotoAbd), "");
+  roster_.changes_held = true;
+  gateway_.Send(*alice, Vcard("set", {}, kPhotoAbd));
+  Settle();
+  bob->inbox.clear();
+  other_.Link(node(1));
+  Settle();
+  EXPECT_THAT(Seen(*bob, phone->jid), IsEmpty());
+  gateway_.Send(*bob, Presence("probe", alice_));
+  Settle();
+  EXPECT_THAT(Seen(*bob, phone->jid), ElementsAre(EndsWith(Update(kAbd))));
+  roster_.changes_held = false;
+  Settle();
+}
+
+TEST_F(AvatarAtAnotherGateway, ComesLate_ItsUserDeclines_ThatStays) {
+  other_.Send(*phone, PresenceWith(Update(kNone)));
+  Elapse(std::chrono::seconds(1));
+  NextOwnerWithoutIt();
+  EXPECT_EQ(Set(*alice, kPhotoAbd), "");
+  bob->inbox.clear();
+  other_.Link(node(1));
+  Settle();
+  EXPECT_THAT(Seen(*bob, phone->jid), ElementsAre(Update(kNone)));
+}
+
+TEST_F(AvatarAtAnotherGateway, AChangeWhileItIsToldOfItsContacts_IsToldAtOnce_AndNothingBeginsAnew) {
+  for (auto& node : nodes_) node->settings.max_unacked_packets = 32;  // two at a time
+  for (int n = 1; n <= 6; ++n) roster_.Befriend(alice_, UserIn(3, n));
+  const auto told = [this] { return Only(phone->inbox, STANZA_KIND_PRESENCE, "unavailable").size(); };
+  NextOwnerWithoutIt();
+  phone->acks = false;
+  other_.Link(node(1));
+  Settle();
+  ASSERT_EQ(told(), 2u);
+  bob->inbox.clear();
+  EXPECT_EQ(Set(*alice, kPhotoAbd), "");
+  EXPECT_THAT(Seen(*bob, phone->jid), ElementsAre(EndsWith(Update(kAbd))));
+  EXPECT_EQ(told(), 2u);
+  EXPECT_TRUE(StateOf(*phone).presence_missed());
+  phone->acks = true;
+  other_.Deliver(*phone, phone->last_seq);
+  Elapse(std::chrono::seconds(1));
+  EXPECT_EQ(told(), 7u);
+  EXPECT_FALSE(StateOf(*phone).presence_missed());
+}
+
+// The owner that has told of the change died before the gateway heard of it.
+TEST_F(AvatarAtAnotherGateway, HasMissedTheNewestState_NobodyIsToldTheOldImage) {
+  other_.Unlink(node(0));
+  bob->inbox.clear();
+  EXPECT_EQ(Set(*alice, kPhotoAbd), "");
+  EXPECT_THAT(Seen(*bob, phone->jid), ElementsAre(EndsWith(Update(kAbd))));
+  Elapse(std::chrono::seconds(1));
+  NextOwner();
+  EXPECT_THAT(StateOf(*phone).presence().payload(), EndsWith(Update(kAbc)));
+  bob->inbox.clear();
+  gateway_.Send(*bob, Presence("probe", alice_));
+  Settle();
+  EXPECT_THAT(Seen(*bob, phone->jid), AllOf(Not(IsEmpty()), Each(EndsWith(Update(kAbd)))));
+  EXPECT_THAT(StateOf(*phone).presence().payload(), EndsWith(Update(kAbd)));
 }
 
 // A new owner that does not know yet who sees the user finds out.

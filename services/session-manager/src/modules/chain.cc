@@ -31,8 +31,8 @@ std::vector<std::unique_ptr<Module>> RegisterModules(Hooks& hooks, const ModuleP
       MakeRosterModule(parts.settings, parts.roster, parts.rosters, parts.outbox, parts.subscriptions));
   modules.push_back(MakeBlockingModule(parts.settings, parts.roster, parts.rosters, parts.user_settings,
                                        parts.presence, parts.outbox, parts.subscriptions));
-  modules.push_back(
-      MakeVcardModule(parts.settings, parts.roster, parts.rosters, parts.user_settings, parts.presence));
+  modules.push_back(MakeVcardModule(parts.settings, parts.addresses, parts.roster, parts.rosters,
+                                    parts.user_settings, parts.presence));
   modules.push_back(MakeCarbonsModule(parts.outbox));
   modules.push_back(MakePingModule(parts.roster));
   modules.push_back(MakeDiscoModule(parts.settings, parts.addresses, parts.roster, parts.service_disco));

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "domain/addresses.h"
 #include "domain/keyed_lock.h"
 #include "domain/presence/presence_tracker.h"
 #include "domain/roster/ask_roster.h"
@@ -24,9 +25,10 @@ namespace {
 /// (XEP-0153) is PresenceTracker's.
 class VcardModule final : public Module {
  public:
-  VcardModule(const Settings& settings, Roster& roster, KeyedLock& rosters, SettingsKeeper& user_settings,
-              PresenceTracker& presence)
+  VcardModule(const Settings& settings, const Addresses& addresses, Roster& roster, KeyedLock& rosters,
+              SettingsKeeper& user_settings, PresenceTracker& presence)
       : settings_(settings),
+        addresses_(addresses),
         roster_(roster),
         rosters_(rosters),
         user_settings_(user_settings),
@@ -45,13 +47,26 @@ class VcardModule final : public Module {
           return is_to_server ? Hooks::Effect::kNone : Hooks::Effect::kChanges;
         },
         [this](IqRequest& request) { return Set(request); });
+    hooks.features().OnFromClient({.messages = false, .presences = false},
+                                  [this](const User&, const xmpp::Stanza& iq) -> std::optional<Veto> {
+                                    if (!IsForAnotherAccount(iq)) return std::nullopt;
+                                    return Veto{xmpp::ErrorCondition::kForbidden, {}};
+                                  });
   }
 
  private:
+  /// Whether a client's request, which is not for its own account, would set another one's vCard. It does not
+  /// get there: what it is answered must not tell whether its sender is blocked there.
+  bool IsForAnotherAccount(const xmpp::Stanza& iq) const {
+    return iq.type() == "set" && iq.payload_namespace() == xmpp::ns::kVcardTemp &&
+           iq.payload_name() == "vCard" && xmpp::ResourceOf(iq.to()).empty() &&
+           addresses_.IsLocal(xmpp::DomainOf(iq.to()));
+  }
+
   Task<IqReply> Get(IqRequest& request) {
     roster::v1::GetVcardRequest get;
     get.set_user(request.account);
-    const auto stored = co_await roster_.GetVcard(std::move(get), request.cause->trace_id);
+    auto stored = co_await roster_.GetVcard(std::move(get), request.cause->trace_id);
     if (!stored.ok()) co_return IqReply::FromStatus(stored.status());
     if (stored->vcard().empty()) {
       // Section 3.1 allows either for one's own.
@@ -60,9 +75,8 @@ class VcardModule final : public Module {
       // Section 3.3: as if there were no such account.
       co_return IqReply::Error(xmpp::ErrorCondition::kServiceUnavailable);
     }
-    auto vcard = xmpp::ParsePayload(stored->vcard());
-    if (!vcard.ok() || vcard->empty()) co_return IqReply::Error(xmpp::ErrorCondition::kInternalServerError);
-    co_return IqReply::Result(std::move(vcard->front()));
+    // As Set has written it.
+    co_return IqReply::CanonicalResult(std::move(*stored->mutable_vcard()));
   }
 
   /// Why the vCard cannot be kept; nothing: it can.
@@ -100,20 +114,23 @@ class VcardModule final : public Module {
     const auto answer = co_await AskRoster<roster::v1::SetVcardResponse>(*request.shard, rosters_,
                                                                          request.account, call, on_doubt);
     if (!answer.response.ok()) co_return IqReply::FromStatus(answer.response.status());
-    if (User* user = request.shard->FindUser(request.account)) {
+    if (User* user = request.shard->FindUser(request.account))
       user_settings_.Put(*user, answer.response->settings());
-      presence_.TellAvatar(*user);
-    }
+    // A new owner may not know yet whom to tell. If it cannot find out, it is told later.
+    (void)co_await presence_.LoadAudience(request.shard, request.account, request.cause->trace_id);
+    if (User* user = request.shard->FindUser(request.account)) presence_.TellAvatar(*user);
     co_return IqReply::Result();
   }
 
+  /// Whether there is a roster service that keeps vCards: one of an earlier version does not.
   Task<absl::Status> FindRoster(const IqRequest& request) {
-    roster::v1::GetUserSettingsRequest ask;
+    roster::v1::GetVcardRequest ask;
     ask.set_user(request.account);
-    const auto settings = co_await roster_.GetUserSettings(std::move(ask), request.cause->trace_id);
-    // An earlier owner may have asked for the same change.
-    if (!settings.ok()) OnDoubt(request);
-    co_return settings.status();
+    const auto stored = co_await roster_.GetVcard(std::move(ask), request.cause->trace_id);
+    if (stored.ok() || !request.shard->IsBeforeFence(request.cause->offset)) co_return stored.status();
+    // An earlier owner may have asked for the same change, and another instance may have made it.
+    OnDoubt(request);
+    co_return absl::UnavailableError(stored.status().message());
   }
 
   /// The change may have been made or not.
@@ -123,6 +140,7 @@ class VcardModule final : public Module {
   }
 
   const Settings& settings_;
+  const Addresses& addresses_;
   Roster& roster_;
   KeyedLock& rosters_;
   SettingsKeeper& user_settings_;
@@ -131,9 +149,10 @@ class VcardModule final : public Module {
 
 }  // namespace
 
-std::unique_ptr<Module> MakeVcardModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
-                                        SettingsKeeper& user_settings, PresenceTracker& presence) {
-  return std::make_unique<VcardModule>(settings, roster, rosters, user_settings, presence);
+std::unique_ptr<Module> MakeVcardModule(const Settings& settings, const Addresses& addresses, Roster& roster,
+                                        KeyedLock& rosters, SettingsKeeper& user_settings,
+                                        PresenceTracker& presence) {
+  return std::make_unique<VcardModule>(settings, addresses, roster, rosters, user_settings, presence);
 }
 
 }  // namespace rookery::session_manager

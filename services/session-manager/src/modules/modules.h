@@ -38,8 +38,9 @@ std::unique_ptr<Module> MakeBlockingModule(const Settings& settings, Roster& ros
 std::unique_ptr<Module> MakeCarbonsModule(Outbox& outbox);
 std::unique_ptr<Module> MakeRosterModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
                                          Outbox& outbox, SubscriptionHandler& subscriptions);
-std::unique_ptr<Module> MakeVcardModule(const Settings& settings, Roster& roster, KeyedLock& rosters,
-                                        SettingsKeeper& user_settings, PresenceTracker& presence);
+std::unique_ptr<Module> MakeVcardModule(const Settings& settings, const Addresses& addresses, Roster& roster,
+                                        KeyedLock& rosters, SettingsKeeper& user_settings,
+                                        PresenceTracker& presence);
 std::unique_ptr<Module> MakeRegisterModule(const Settings& settings, AccountChanges& changes);
 
 /// chain.cc: what keeps something for shards, users or sessions, in the order in which it is told of them.

@@ -23,7 +23,9 @@ Task<void> FeatureHooks::Settle(std::shared_ptr<Shard> shard) const {
 xmpp::Stanza MakeRefusal(const xmpp::Stanza& stanza, const Veto& veto) {
   ROOKERY_CHECK(veto.condition.has_value());
   // No change of the stanza would help (RFC 6120 section 8.3.2).
-  xmpp::Stanza error = xmpp::MakeError(stanza, *veto.condition, {}, xmpp::ErrorType::kCancel);
+  const auto type =
+      *veto.condition == xmpp::ErrorCondition::kForbidden ? xmpp::ErrorType::kAuth : xmpp::ErrorType::kCancel;
+  xmpp::Stanza error = xmpp::MakeError(stanza, *veto.condition, {}, type);
   if (!veto.detail) return error;
   auto children = xmpp::ParsePayload(error.payload());
   if (!children.ok()) return error;

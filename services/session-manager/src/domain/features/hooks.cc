@@ -25,6 +25,12 @@ IqReply IqReply::Result(xmpp::Element payload) {
   return reply;
 }
 
+IqReply IqReply::CanonicalResult(std::string payload) {
+  IqReply reply;
+  reply.canonical = std::move(payload);
+  return reply;
+}
+
 IqReply IqReply::Error(xmpp::ErrorCondition condition, std::string text) {
   IqReply reply;
   reply.error = condition;

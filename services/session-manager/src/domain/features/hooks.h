@@ -54,6 +54,8 @@ struct IqRequest {
 /// The answer of a module: an empty result, a result with a payload, or an error.
 struct IqReply {
   std::optional<xmpp::Element> payload;
+  /// In its place, where it is stored so: canonical XML (Stanza.payload).
+  std::string canonical;
   std::optional<xmpp::ErrorCondition> error;
   std::optional<xmpp::ErrorType> error_type;
   std::string text;
@@ -63,6 +65,7 @@ struct IqReply {
 
   static IqReply Result() { return {}; }
   static IqReply Result(xmpp::Element payload);
+  static IqReply CanonicalResult(std::string payload);
   static IqReply ResultThatSaysNothing(xmpp::Element payload);
   static IqReply Error(xmpp::ErrorCondition condition, std::string text = {});
   /// A backend that is away is an error of type wait.

@@ -20,9 +20,12 @@ bool GoesThroughLog(Hooks::Effect effect) {
   return effect == Hooks::Effect::kChanges || effect == Hooks::Effect::kSettings;
 }
 
-xmpp::Stanza MakeAnswer(const xmpp::Stanza& iq, const IqReply& reply) {
+xmpp::Stanza MakeAnswer(const xmpp::Stanza& iq, IqReply& reply) {
   if (reply.error) return xmpp::MakeError(iq, *reply.error, reply.text, reply.error_type);
-  return reply.payload ? xmpp::MakeResult(iq, *reply.payload) : xmpp::MakeResult(iq);
+  if (reply.payload) return xmpp::MakeResult(iq, *reply.payload);
+  xmpp::Stanza result = xmpp::MakeResult(iq);
+  result.set_payload(std::move(reply.canonical));
+  return result;
 }
 
 /// The handler with the payload parsed; coroutine so that its frame keeps `request`.

@@ -71,6 +71,12 @@ bool IsRepeated(const Session& session, const Cause& cause) {
 /// Whether a newer session has its full JID: what it says would be taken for that one's presence.
 bool IsReplaced(const Session& session) { return session.user->FindResource(session.resource()) != &session; }
 
+/// Whether the session misses nothing but that the log does not have yet all that it says.
+bool IsBeingSaid(const Session& session) {
+  return !session.was_spared_presence && session.rare().telling_anew == nullptr &&
+         !session.rare().unasked.expired();
+}
+
 xmpp::Stanza Unavailable(std::string_view from) { return xmpp::MakePresence("unavailable", from, {}); }
 
 }  // namespace
@@ -101,6 +107,7 @@ Task<absl::Status> PresenceTracker::AskForContacts(std::shared_ptr<Shard> shard,
   user_settings_.Put(*user, *std::move(*roster).mutable_settings());
   // Before anything newer is said.
   PayOwed(bare, *user->contacts);
+  TellAvatar(*user);
   if (pending != nullptr) pending->assign(roster->pending().begin(), roster->pending().end());
   co_return absl::OkStatus();
 }
@@ -338,7 +345,7 @@ std::vector<std::string> PresenceTracker::Subscribers(std::string_view bare, con
 void PresenceTracker::SendCurrent(User& user, const Cause& cause, std::string_view contact) {
   for (const auto& session : user.sessions) {
     if (!session->available() || IsReplaced(*session)) continue;
-    xmpp::Stanza presence = session->state.presence();
+    xmpp::Stanza presence = PresenceOf(*session);
     presence.set_to(std::string(contact));
     Cause own = CauseFor(session->id, cause);
     consequences_.AppendDelivery(*user.shard, own, presence);
@@ -362,19 +369,31 @@ void PresenceTracker::SendUnavailable(User& user, const Cause& cause, std::strin
   send(SessionId(), user.bare);
 }
 
+xmpp::Stanza PresenceTracker::PresenceOf(const Session& session) {
+  xmpp::Stanza presence = session.state.presence();
+  if (!session.state.declines_avatar()) StampAvatar(presence, session.user->settings.get());
+  return presence;
+}
+
+bool PresenceTracker::RenewAvatar(Session& session) {
+  xmpp::Stanza presence = PresenceOf(session);
+  if (presence.payload() == session.state.presence().payload()) return false;
+  session.state.mutable_presence()->Swap(&presence);
+  return true;
+}
+
 void PresenceTracker::TellAvatar(User& user) {
   for (const auto& session : user.sessions) {
-    if (!session->available() || session->state.declines_avatar() || IsReplaced(*session)) continue;
-    xmpp::Stanza presence = session->state.presence();
-    StampAvatar(presence, user.settings.get());
-    if (presence.payload() == session->state.presence().payload()) continue;
-    session->state.mutable_presence()->Swap(&presence);
-    if (!user.contacts || session->state.presence_missed()) {
-      // It is told to nobody whom we know, or is among what is told already and has to begin anew.
+    if (!session->available() || IsReplaced(*session) || !RenewAvatar(*session)) continue;
+    if (user.contacts) {
+      Cause cause;
+      cause.end = JoinUnasked(session);
+      const std::shared_ptr<EndWrites> said = cause.end;
+      Broadcast(user, cause, session->state.presence());
+      if (said) said->Finish();
+    } else {
       TellAnew(*session);
-      continue;
     }
-    SayUnasked(session, [&](Cause& cause) { Broadcast(user, cause, session->state.presence()); });
     outbox_.Publish(*session);
   }
 }
@@ -403,7 +422,7 @@ void PresenceTracker::ShowTo(Shard& shard, const std::string& bare, Cause& cause
   if (user == nullptr) return;
   const std::vector<std::string> seeing = Seeing(*user, audience);
   for (const auto& session : user->sessions)
-    if (session->available()) consequences_.AppendBroadcast(shard, cause, session->state.presence(), seeing);
+    if (session->available()) consequences_.AppendBroadcast(shard, cause, PresenceOf(*session), seeing);
 }
 
 Task<absl::Status> PresenceTracker::LoadAudience(std::shared_ptr<Shard> shard, std::string bare,
@@ -447,7 +466,7 @@ void PresenceTracker::AnswerProbe(User& user, Cause& cause, std::string_view pro
 void PresenceTracker::SendCurrentTo(User& user, Cause& cause, std::string_view prober) {
   for (const auto& session : user.sessions) {
     if (!session->available() || IsReplaced(*session) || session->jid.str() == prober) continue;
-    xmpp::Stanza presence = session->state.presence();
+    xmpp::Stanza presence = PresenceOf(*session);
     presence.set_to(std::string(prober));
     if (cause.offset < 0) {
       consequences_.AppendDelivery(*user.shard, cause, presence);
@@ -528,6 +547,7 @@ void PresenceTracker::TellAnew(Session& session) {
   if (session.state.has_presence_due() && session.user->shard->live()) OwePresence(session);
   if (!session.available()) return;
   session.MissPresence();
+  if (!session.rare().unasked.expired()) session.MakeRare().unasked.reset();
   outbox_.Publish(session);
   const std::shared_ptr<Shard> shard = shards_.Shared(session.user->shard->number);
   if (shard->live())  // else OnShardLive comes
@@ -577,6 +597,7 @@ std::shared_ptr<TellingAnew> PresenceTracker::BeginTelling(const std::shared_ptr
   session->MakeRare().telling_anew = telling;
   Cause cause;
   cause.end = telling->said;
+  if (RenewAvatar(*session)) outbox_.Publish(*session);
   Broadcast(*session->user, cause, session->state.presence());
   // Its own other resources.
   Probe(*session, cause, {});
@@ -629,6 +650,7 @@ std::shared_ptr<EndWrites> PresenceTracker::OpenUnasked(const std::shared_ptr<Se
   session->MissPresence();
   auto said = std::make_shared<EndWrites>();
   ++said->open;
+  session->MakeRare().unasked = said;
   // The session may own it (TellingAnew).
   said->then.push_back([this, of = std::weak_ptr(session), missed = session->presences_missed] {
     const std::shared_ptr<Session> session = of.lock();
@@ -637,6 +659,13 @@ std::shared_ptr<EndWrites> PresenceTracker::OpenUnasked(const std::shared_ptr<Se
     session->state.set_presence_missed(false);
     outbox_.Publish(*session);
   });
+  return said;
+}
+
+std::shared_ptr<EndWrites> PresenceTracker::JoinUnasked(const std::shared_ptr<Session>& session) {
+  if (!session->state.presence_missed()) return OpenUnasked(session);
+  std::shared_ptr<EndWrites> said = session->rare().unasked.lock();
+  if (said) ++said->open;
   return said;
 }
 
@@ -671,7 +700,7 @@ void PresenceTracker::OnShardLive(Shard& shard) {
   for (const auto& [bare, user] : shard.users) {
     for (const auto& session : user->sessions) {
       if (session->state.has_presence_due()) OwePresence(*session);
-      if (session->available() && session->state.presence_missed()) {
+      if (session->available() && session->state.presence_missed() && !IsBeingSaid(*session)) {
         // Else when its client has taken what it has too much of.
         session->was_spared_presence = IsFull(settings_, *session);
         if (!session->was_spared_presence)
@@ -727,7 +756,7 @@ void PresenceTracker::PayOwed(const std::string& bare, const Contacts& contacts)
   if (!owed->has_many_probers) return;
   for (const auto& session : user->sessions)
     if (session->available() && !IsReplaced(*session))
-      consequences_.AppendBroadcast(*owed->shard, cause, session->state.presence(), subscribers);
+      consequences_.AppendBroadcast(*owed->shard, cause, PresenceOf(*session), subscribers);
 }
 
 }  // namespace rookery::session_manager

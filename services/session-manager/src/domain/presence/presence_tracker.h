@@ -101,7 +101,8 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
 
   /// The user's avatar may be another one (XEP-0153): sessions whose presence says otherwise say theirs
   /// again, to all who see the user. Whom they have sent presence directly hears it with the next one, since
-  /// nobody keeps what that said.
+  /// nobody keeps what that said. Where the user's contacts are not known, the sessions and their contacts
+  /// are told anew of each other, which is much for all of them: so LoadAudience comes first.
   void TellAvatar(User& user);
 
   /// From whom a feature hides a user, or to whom it shows the user again.
@@ -139,10 +140,18 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
   bool TellEnd(User& user, Cause& cause, std::string_view full_jid, bool is_seen,
                const google::protobuf::RepeatedPtrField<std::string>& directed);
   void PayOwed(const std::string& bare, const Contacts& contacts);
+  /// The presence of an available session as it is to be said now: what its state says of the avatar may be
+  /// out of date, since a gateway may have missed the newest state.
+  static xmpp::Stanza PresenceOf(const Session& session);
+  /// Puts that into its state. False: it has been there before.
+  static bool RenewAvatar(Session& session);
 
   /// Opens what follows from no stanza of the session's client and from no record: the next owner tells its
   /// presence anew if the log does not have all of it by then.
   std::shared_ptr<EndWrites> OpenUnasked(const std::shared_ptr<Session>& session);
+  /// Likewise what the session says once more because its presence has changed. It joins what is being said
+  /// unasked, which ends with both. Null: the session is told anew later, and the next owner knows that.
+  std::shared_ptr<EndWrites> JoinUnasked(const std::shared_ptr<Session>& session);
   /// Opens what tells that the session is unavailable: until the log has it the next owner tells it, too.
   /// Null: there is no session any more.
   std::shared_ptr<EndWrites> OpenUntold(Session* session);

@@ -168,6 +168,8 @@ struct RareState {
   std::vector<Farewell> farewells;
   /// Null: it is not being told.
   std::shared_ptr<TellingAnew> telling_anew;
+  /// The newest that is said of the session unasked, until the log has all of it.
+  std::weak_ptr<EndWrites> unasked;
   /// Full JIDs whose presence it was sent by its own full JID while it was not available, as its
   /// predecessor of the same name may have asked for: its client sees them, and hears when they go. The
   /// newest.
