@@ -1,6 +1,6 @@
 // What questions cost: the plans that PostgreSQL follows, and how many rows each of them reads. They are
-// those for all parameters, which every statement has sooner or later, and the tables have statistics that
-// mislead: most archives are small, and the one that is asked for is not.
+// those for all parameters, as the store has them, and the tables have statistics that mislead: most archives
+// are small, and the one that is asked for is not.
 #include <regex>
 #include <utility>
 
@@ -142,6 +142,20 @@ TEST_F(PgPlans, A7_APageReadsAPage_WhereverItIs) {
       ExpectBounded(PlanOfPage(request), kPage + kTimes, absl::StrCat("at ", at, from_the_end));
     }
   }
+}
+
+TEST_F(PgPlans, A7_APlanIsMadeOnce_NotForEachPage) {
+  for (std::int64_t i = 1; i <= 7; ++i) {
+    PageRequest request = Request();
+    request.after = IdAt(i * 1'000);
+    ASSERT_TRUE(Wait(store_->FindPage(request)).ok());
+  }
+  const auto plans = Wait(reading_pool_->Execute(
+      pg::LaneOf("big@x"),
+      "SELECT sum(generic_plans)::bigint, sum(custom_plans)::bigint FROM pg_prepared_statements", {}));
+  ASSERT_TRUE(plans.ok()) << plans.status();
+  EXPECT_GE((*plans)->Int(0, 0), 7);
+  EXPECT_EQ((*plans)->Int(0, 1), 0);
 }
 
 TEST_F(PgPlans, A9_APageWithSomebodyReadsAPage) {

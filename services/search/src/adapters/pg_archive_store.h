@@ -22,8 +22,8 @@ class PgArchiveStore final : public ArchiveStore {
   /// written. `period`: how long partitions are that are made from now on.
   PgArchiveStore(pg::Pool& pool, pg::Pool& reading_pool, ArchivePeriod period);
 
-  /// Adds what the store's statements rely on: that they follow an index in its order, whatever the server
-  /// believes of an archive whose size it does not know.
+  /// Adds what the store's statements rely on: that their plans are made once and follow an index in its
+  /// order, whatever the server believes of an archive whose size it does not know.
   static pg::Options PoolOptions(pg::Options options);
 
   Task<absl::Status> Claim(std::uint32_t shard, std::int64_t epoch) override;
