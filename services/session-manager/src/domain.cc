@@ -128,7 +128,7 @@ struct Domain::Parts {
         presence_news(addresses, features, outbox, directed_presence),
         presence(settings, metrics, addresses, shards, table, users, ports.roster, rosters, consequences,
                  features, outbox, hand_outs, deliverer, answers, user_settings, directory, directed_presence,
-                 owed_presence, presence_events),
+                 owed_presence, presence_events, presence_news),
         subscriptions(settings, clock, metrics, addresses, shards, table, users, accounts, ports.roster,
                       rosters, consequences, outbox, deliverer, answers, order, presence),
         iqs(clock, hooks, addresses, shards, consequences, answers, order),

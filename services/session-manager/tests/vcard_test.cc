@@ -630,5 +630,38 @@ TEST_F(AvatarPresence, TheLogHasNotTakenAChangeWhenTheOwnerDies_TheNextOneTellsI
   EXPECT_THAT(Seen(*bob, alice->jid).back(), EndsWith(Update(kAbc)));
 }
 
+// The change is said behind what the log has refused, and by the next owner like that.
+TEST_F(AvatarPresence, TheLogRefusesPresence_ThenAChangeComes_TheNextOwnerTellsIt) {
+  log_.refuse = [](std::uint32_t partition, const events::v1::UserRecord&) {
+    return partition == 2 ? absl::UnavailableError("no leader") : absl::OkStatus();
+  };
+  gateway_.Send(*alice, PresenceWith("<status>busy</status>"));
+  Settle();
+  EXPECT_TRUE(StateOf(*alice).presence_missed());
+  EXPECT_EQ(Set(*alice, kPhotoAbc), "");
+  // The former presence is outdated when it would be said again.
+  Elapse(std::chrono::seconds(15));
+  EXPECT_TRUE(StateOf(*alice).presence_missed());
+  EXPECT_THAT(Seen(*bob, alice->jid), IsEmpty());
+  log_.refuse = {};
+  NextOwner();
+  ASSERT_TRUE(RunUntil([&] { return !Seen(*bob, alice->jid).empty(); }));
+  EXPECT_THAT(Seen(*bob, alice->jid).back(), EndsWith(Update(kAbc)));
+}
+
+TEST_F(AvatarPresence, TheLogRefusesPresence_ThenAChangeComes_ItIsToldWhenTheLogTakesIt) {
+  log_.refuse = [](std::uint32_t partition, const events::v1::UserRecord&) {
+    return partition == 2 ? absl::UnavailableError("no leader") : absl::OkStatus();
+  };
+  gateway_.Send(*alice, PresenceWith("<status>busy</status>"));
+  Settle();
+  EXPECT_EQ(Set(*alice, kPhotoAbc), "");
+  log_.refuse = {};
+  ASSERT_TRUE(RunUntil([&] { return !Seen(*bob, alice->jid).empty(); }));
+  Elapse(std::chrono::seconds(15));
+  EXPECT_THAT(Seen(*bob, alice->jid).back(), EndsWith(Update(kAbc)));
+  EXPECT_FALSE(StateOf(*alice).presence_missed());
+}
+
 }  // namespace
 }  // namespace rookery::session_manager

@@ -51,14 +51,43 @@ std::function<void()> PresenceNews::OnRefused(const std::shared_ptr<Session>& se
   // Probes are said with the presence that they belong to.
   const bool is_unavailable = presence.type() == "unavailable";
   if (is_unavailable == session->available()) return {};  // not its presence any more
-  const auto mark = [this, is_unavailable](const std::shared_ptr<Session>& of, bool value) {
+  if (!is_unavailable) {
+    const std::shared_ptr<EndWrites> said = JoinUnasked(session);
+    if (!said) return {};
+    outbox_.Publish(*session);
+    return [said] { said->Finish(); };
+  }
+  const auto mark = [this](const std::shared_ptr<Session>& of, bool value) {
     if (of->ended()) return;
-    is_unavailable ? of->state.set_unavailable_untold(value) : of->state.set_presence_missed(value);
+    of->state.set_unavailable_untold(value);
     outbox_.Publish(*of);
   };
-  if (is_unavailable ? session->state.unavailable_untold() : session->state.presence_missed()) return {};
+  if (session->state.unavailable_untold()) return {};
   mark(session, true);
   return [mark, session] { mark(session, false); };
+}
+
+std::shared_ptr<EndWrites> PresenceNews::OpenUnasked(const std::shared_ptr<Session>& session) {
+  session->MissPresence();
+  auto said = std::make_shared<EndWrites>();
+  ++said->open;
+  session->MakeRare().unasked = said;
+  // The session may own it (TellingAnew).
+  said->then.push_back([this, of = std::weak_ptr(session), missed = session->presences_missed] {
+    const std::shared_ptr<Session> session = of.lock();
+    // Else more was missed meanwhile.
+    if (!session || session->ended() || session->presences_missed != missed) return;
+    session->state.set_presence_missed(false);
+    outbox_.Publish(*session);
+  });
+  return said;
+}
+
+std::shared_ptr<EndWrites> PresenceNews::JoinUnasked(const std::shared_ptr<Session>& session) {
+  if (!session->state.presence_missed()) return OpenUnasked(session);
+  std::shared_ptr<EndWrites> said = session->rare().unasked.lock();
+  if (said) ++said->open;
+  return said;
 }
 
 }  // namespace rookery::session_manager

@@ -14,6 +14,7 @@ class Addresses;
 class DirectedPresence;
 class FeatureHooks;
 class Outbox;
+struct EndWrites;
 struct Session;
 
 /// Which presence that the log has refused is still worth saying, and who says it if we do not. I/O thread
@@ -32,6 +33,14 @@ class PresenceNews final : public Consequences::News {
   /// tells them, if we do not come to it: the answer is called when we have.
   std::function<void()> OnRefused(const std::shared_ptr<Session>& session,
                                   const xmpp::Stanza& presence) override;
+
+  /// Opens what follows from no stanza of the session's client and from no record: the next owner tells its
+  /// presence anew if the log does not have all of it by then.
+  std::shared_ptr<EndWrites> OpenUnasked(const std::shared_ptr<Session>& session);
+  /// Likewise what the session says once more, since its presence has changed or the log has refused it. It
+  /// joins what is being said so, which ends with both. Null: the session is told anew later, and the next
+  /// owner knows that.
+  std::shared_ptr<EndWrites> JoinUnasked(const std::shared_ptr<Session>& session);
 
  private:
   const Addresses& addresses_;

@@ -21,6 +21,7 @@
 #include "domain/presence/directed_presence.h"
 #include "domain/presence/presence_events.h"
 #include "domain/presence/presence_fields.h"
+#include "domain/presence/presence_news.h"
 #include "domain/settings.h"
 #include "domain/state/part_numbers.h"
 #include "domain/state/session_table.h"
@@ -387,7 +388,7 @@ void PresenceTracker::TellAvatar(User& user) {
     if (!session->available() || IsReplaced(*session) || !RenewAvatar(*session)) continue;
     if (user.contacts) {
       Cause cause;
-      cause.end = JoinUnasked(session);
+      cause.end = news_.JoinUnasked(session);
       const std::shared_ptr<EndWrites> said = cause.end;
       Broadcast(user, cause, session->state.presence());
       if (said) said->Finish();
@@ -547,7 +548,6 @@ void PresenceTracker::TellAnew(Session& session) {
   if (session.state.has_presence_due() && session.user->shard->live()) OwePresence(session);
   if (!session.available()) return;
   session.MissPresence();
-  if (!session.rare().unasked.expired()) session.MakeRare().unasked.reset();
   outbox_.Publish(session);
   const std::shared_ptr<Shard> shard = shards_.Shared(session.user->shard->number);
   if (shard->live())  // else OnShardLive comes
@@ -592,7 +592,7 @@ Task<void> PresenceTracker::TellAnewTask(std::shared_ptr<Shard> shard, std::shar
 
 std::shared_ptr<TellingAnew> PresenceTracker::BeginTelling(const std::shared_ptr<Session>& session) {
   const auto telling = std::make_shared<TellingAnew>();
-  telling->said = OpenUnasked(session);
+  telling->said = news_.OpenUnasked(session);
   telling->missed = session->presences_missed;
   session->MakeRare().telling_anew = telling;
   Cause cause;
@@ -646,29 +646,6 @@ std::pair<std::vector<std::string>, bool> PresenceTracker::NextPortion(const Use
   return {std::move(contacts), is_last};
 }
 
-std::shared_ptr<EndWrites> PresenceTracker::OpenUnasked(const std::shared_ptr<Session>& session) {
-  session->MissPresence();
-  auto said = std::make_shared<EndWrites>();
-  ++said->open;
-  session->MakeRare().unasked = said;
-  // The session may own it (TellingAnew).
-  said->then.push_back([this, of = std::weak_ptr(session), missed = session->presences_missed] {
-    const std::shared_ptr<Session> session = of.lock();
-    // Else more was missed meanwhile.
-    if (!session || session->ended() || session->presences_missed != missed) return;
-    session->state.set_presence_missed(false);
-    outbox_.Publish(*session);
-  });
-  return said;
-}
-
-std::shared_ptr<EndWrites> PresenceTracker::JoinUnasked(const std::shared_ptr<Session>& session) {
-  if (!session->state.presence_missed()) return OpenUnasked(session);
-  std::shared_ptr<EndWrites> said = session->rare().unasked.lock();
-  if (said) ++said->open;
-  return said;
-}
-
 std::shared_ptr<EndWrites> PresenceTracker::OpenUntold(Session* session) {
   auto said = std::make_shared<EndWrites>();
   ++said->open;
@@ -688,7 +665,7 @@ std::shared_ptr<EndWrites> PresenceTracker::OpenUntold(Session* session) {
 void PresenceTracker::SayUnasked(const std::shared_ptr<Session>& session,
                                  absl::FunctionRef<void(Cause& cause)> say) {
   Cause cause;
-  cause.end = OpenUnasked(session);
+  cause.end = news_.OpenUnasked(session);
   const std::shared_ptr<EndWrites> said = cause.end;
   say(cause);
   said->Finish();

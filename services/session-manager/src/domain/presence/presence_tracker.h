@@ -25,6 +25,7 @@ namespace rookery::session_manager {
 class HandOuts;
 class Outbox;
 class PresenceEvents;
+class PresenceNews;
 class Addresses;
 class ClientAnswers;
 class Consequences;
@@ -48,7 +49,7 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
                   KeyedLock& rosters, Consequences& consequences, const FeatureHooks& features,
                   Outbox& outbox, HandOuts& hand_outs, Deliverer& deliverer, ClientAnswers& answers,
                   SettingsKeeper& user_settings, DirectoryWriter& directory, DirectedPresence& directed,
-                  OwedPresence& owed, PresenceEvents& events)
+                  OwedPresence& owed, PresenceEvents& events, PresenceNews& news)
       : settings_(settings),
         metrics_(metrics),
         addresses_(addresses),
@@ -67,7 +68,8 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
         directory_(directory),
         directed_(directed),
         owed_(owed),
-        events_(events) {}
+        events_(events),
+        news_(news) {}
 
   /// Presence without `to`: available or unavailable. Gives what is left to do and takes time; nothing:
   /// the stanza is done.
@@ -146,16 +148,10 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
   /// Puts that into its state. False: it has been there before.
   static bool RenewAvatar(Session& session);
 
-  /// Opens what follows from no stanza of the session's client and from no record: the next owner tells its
-  /// presence anew if the log does not have all of it by then.
-  std::shared_ptr<EndWrites> OpenUnasked(const std::shared_ptr<Session>& session);
-  /// Likewise what the session says once more because its presence has changed. It joins what is being said
-  /// unasked, which ends with both. Null: the session is told anew later, and the next owner knows that.
-  std::shared_ptr<EndWrites> JoinUnasked(const std::shared_ptr<Session>& session);
   /// Opens what tells that the session is unavailable: until the log has it the next owner tells it, too.
   /// Null: there is no session any more.
   std::shared_ptr<EndWrites> OpenUntold(Session* session);
-  /// Says such as OpenUnasked opens with the cause that it is given.
+  /// Says such as PresenceNews::OpenUnasked opens with the cause that it is given.
   void SayUnasked(const std::shared_ptr<Session>& session, absl::FunctionRef<void(Cause& cause)> say);
   /// `telling`: what it goes on with; null: it begins.
   Task<void> TellAnewTask(std::shared_ptr<Shard> shard, std::shared_ptr<Session> session,
@@ -208,6 +204,7 @@ class PresenceTracker final : public Deliverer::Listener, public LifeHook, publi
   DirectedPresence& directed_;
   OwedPresence& owed_;
   PresenceEvents& events_;
+  PresenceNews& news_;
 };
 
 }  // namespace rookery::session_manager

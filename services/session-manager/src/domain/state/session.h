@@ -301,6 +301,8 @@ struct Session : GatewayHook {
   /// What it says to its contacts, or they to it, was missed: both are told anew, by the next owner if not
   /// by us.
   void MissPresence() {
+    // What is being said does not say all of it any more.
+    if (rare_) rare_->unasked.reset();
     state.set_presence_missed(true);
     ++presences_missed;
   }
