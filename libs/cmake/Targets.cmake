@@ -61,10 +61,10 @@ function(rookery_service name)
   set_target_properties(rookery-${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 endfunction()
 
-# rookery_test(<target> SOURCES … DEPS … [LABELS …]): a GoogleTest binary.
-# Label `integration` marks a test that starts a real backend.
+# rookery_test(<target> SOURCES … DEPS … [LABELS …] [BY_HAND]): a GoogleTest binary.
+# Label `integration` marks a test that starts a real backend. BY_HAND: one that measures, which no test run starts.
 function(rookery_test target)
-  cmake_parse_arguments(A "" "" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(A "BY_HAND" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${target} ${A_SOURCES})
   if(ROOKERY_FUZZ)
     # There, but not built: libraries may go on to set its properties.
@@ -77,6 +77,9 @@ function(rookery_test target)
     rookery_precompile(${target} test.h)
   endif()
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  if(A_BY_HAND)
+    return()
+  endif()
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${A_LABELS}")
 endfunction()
 

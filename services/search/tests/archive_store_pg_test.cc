@@ -8,11 +8,6 @@
 
 namespace rookery::search {
 
-testing::PostgresServer& ArchiveServer() {
-  static testing::PostgresServer server;
-  return server;
-}
-
 namespace {
 
 INSTANTIATE_TYPED_TEST_SUITE_P(PostgreSql, ArchiveStoreScenarios, PgArchiveFixture);
@@ -259,13 +254,6 @@ TEST_F(PgArchives, A3_ABatchIsOneStatement_AndAQuestionOne) {
   EXPECT_EQ(reading_pool_->statements.size() - read_before, 4u);
   EXPECT_EQ(pool_->statements.size(), before) << "who reads does not wait for those who write";
 }
-
-/// Ends the server after the last test.
-class StopServer : public ::testing::Environment {
- public:
-  void TearDown() override { ArchiveServer().Kill(); }
-};
-const auto* const stop_server = ::testing::AddGlobalTestEnvironment(new StopServer);
 
 }  // namespace
 }  // namespace rookery::search

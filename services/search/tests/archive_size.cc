@@ -1,5 +1,5 @@
 // What an archive of ten million messages takes and how long its pages take. Not part of a normal run:
-//   rookery_search_pg_test --gtest_also_run_disabled_tests --gtest_filter=ArchiveSize.*
+//   rookery_search_archive_size
 // ROOKERY_MEASURED_PG (libpq keywords) names a database that is empty or filled by an earlier run; otherwise
 // the tests' own server is filled. ROOKERY_MEASURED_ROWS: how many messages.
 #include <algorithm>
@@ -107,7 +107,7 @@ class ArchiveSize : public PgArchiveFixture {
   std::int64_t rows_ = 10'000'000;
 };
 
-TEST_F(ArchiveSize, DISABLED_TenMillionMessages) {
+TEST_F(ArchiveSize, TenMillionMessages) {
   ASSERT_EQ(Wait(store_->Claim(1, 1)), absl::OkStatus());
   if (Number("SELECT count(*) FROM (SELECT FROM search_archive LIMIT 1) AS found") == 0) Fill();
   const auto bytes = [&](const std::string& what) {
