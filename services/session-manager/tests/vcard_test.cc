@@ -632,15 +632,19 @@ TEST_F(AvatarPresence, TheLogHasNotTakenAChangeWhenTheOwnerDies_TheNextOneTellsI
 
 // The change is said behind what the log has refused, and by the next owner like that.
 TEST_F(AvatarPresence, TheLogRefusesPresence_ThenAChangeComes_TheNextOwnerTellsIt) {
-  log_.refuse = [](std::uint32_t partition, const events::v1::UserRecord&) {
-    return partition == 2 ? absl::UnavailableError("no leader") : absl::OkStatus();
+  int refused = 0;
+  log_.refuse = [&](std::uint32_t partition, const events::v1::UserRecord&) {
+    if (partition != 2) return absl::OkStatus();
+    ++refused;
+    return absl::UnavailableError("no leader");
   };
   gateway_.Send(*alice, PresenceWith("<status>busy</status>"));
   Settle();
   EXPECT_TRUE(StateOf(*alice).presence_missed());
   EXPECT_EQ(Set(*alice, kPhotoAbc), "");
-  // The former presence is outdated when it would be said again.
-  Elapse(std::chrono::seconds(15));
+  // The former presence is outdated when it would be said again; the newer one is refused.
+  const int before = refused;
+  ASSERT_TRUE(RunUntil([&] { return refused > before; }));
   EXPECT_TRUE(StateOf(*alice).presence_missed());
   EXPECT_THAT(Seen(*bob, alice->jid), IsEmpty());
   log_.refuse = {};
